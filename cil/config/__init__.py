@@ -1,0 +1,1 @@
+"""Configuration: schema, composition, checks and identity. Imports no torch."""

@@ -1,0 +1,62 @@
+"""The command line: which of Hydra's options were given, and the overrides."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from hydra._internal.utils import get_args_parser
+
+from cil.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What preflight needs of the command line."""
+
+    overrides: list[str]
+    multirun: bool
+    show: bool
+    """Hydra only prints something (--help, --cfg, ...): compose, but look at no data."""
+    opaque: bool
+    """Hydra prints something that does not depend on the overrides: leave them alone."""
+    config_dir: str | None
+    package: str | None
+
+
+def parse_arguments(argv: list[str]) -> Arguments:
+    """Parse what follows `python -m cil.train`. Raises ConfigError; `--version` prints and exits."""
+    parser = get_args_parser()
+    parser.error = _refuse  # type: ignore[method-assign]
+    options = parser.parse_args(argv)
+    _check_combination(options)
+    if options.experimental_rerun is not None:
+        raise ConfigError("--experimental-rerun: refused, it executes what the file contains")
+    for name in ("config_path", "config_name"):
+        if getattr(options, name) is not None:
+            option = "--" + name.replace("_", "-")
+            raise ConfigError(f"{option}: not supported; --config-dir DIR adds a folder with YAML files of your own")
+    if options.config_dir is not None and not Path(options.config_dir).is_dir():
+        raise ConfigError(f"--config-dir: {options.config_dir} is not a folder")
+    opaque = bool(options.hydra_help or options.shell_completion)
+    show = bool(opaque or options.help or options.cfg is not None or options.info is not None)
+    return Arguments(
+        options.overrides, options.multirun, show, opaque, options.config_dir, options.package if options.cfg else None
+    )
+
+
+def _check_combination(options: argparse.Namespace) -> None:
+    """The checks Hydra answers with a traceback."""
+    if options.help or options.hydra_help:
+        return
+    chosen = [name for name in ("run", "multirun", "shell_completion") if getattr(options, name)]
+    chosen += [name for name in ("cfg", "info") if getattr(options, name) is not None]
+    if len(chosen) > 1:
+        shown = " and ".join("--" + name.replace("_", "-") for name in chosen)
+        raise ConfigError(f"{shown}: only one of them can be given")
+    if options.resolve and options.cfg is None:
+        raise ConfigError("--resolve: works only together with --cfg")
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(f"command line: {message}; --help shows what is valid")

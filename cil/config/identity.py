@@ -1,0 +1,44 @@
+"""Identity of a run: a short hash of everything that can change its results."""
+
+import hashlib
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+RESULTS_VERSION = 1
+"""Raised whenever a change of the program moves numbers: results of two versions never share an identity."""
+
+NOT_IN_IDENTITY = (
+    "name",
+    "device",
+    "dataset.root",
+    "dataset.download",
+    "dataset.num_workers",
+    "trainer.eval_every",
+    "tracking",
+)
+"""Keys that change where, how fast or how visibly a run works, but none of its results."""
+
+
+def run_id(effective: dict[str, Any]) -> str:
+    """12 hex digits: sha256 of the canonical JSON of the effective configuration without NOT_IN_IDENTITY.
+
+    A class list counts with its content, not its path.
+    """
+    kept = deepcopy(effective)
+    for key in NOT_IN_IDENTITY:
+        group, _, last = key.rpartition(".")
+        (kept[group] if group else kept).pop(last, None)
+    class_list = kept["dataset"]["class_list"]
+    if class_list is not None:
+        kept["dataset"]["class_list"] = _content_hash(class_list)
+    text = json.dumps([RESULTS_VERSION, kept], sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _content_hash(path: str) -> str:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return Path(path).name

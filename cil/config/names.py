@@ -1,0 +1,95 @@
+"""Every configuration key with its type, and the error for a key or option that does not exist."""
+
+import dataclasses
+from collections.abc import Iterable
+from difflib import get_close_matches
+from enum import Enum
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from cil.config.schema import METHOD_SCHEMAS, MethodConfig, RunConfig
+from cil.errors import ConfigError
+
+FOREIGN_KEYS = {
+    "adaptive_margin": "margin_schedule=linear",
+    "initial_margin": "margin_schedule.initial_margin=VALUE",
+    "target_margin": "margin_schedule.target_margin=VALUE",
+    "enable_gap_max": "loss=ant_gap",
+    "gap_target": "loss.gap_target=VALUE",
+    "gap_beta": "loss.gap_beta=VALUE",
+    "hard_negative_mining": "loss=ant_hard",
+    "hard_negative_ratio": "loss.hard_negative_ratio=VALUE",
+    "ant_max_global": "loss.reference=global",
+    "nce_alpha": "loss.nce_alpha=VALUE",
+    "ant_beta": "loss.ant_beta=VALUE",
+}
+"""Keys of other TagFex+ANT programs, and what is written here instead."""
+
+
+@cache
+def key_types(method: str | None = None) -> dict[str, Any]:
+    """Dotted key -> type of every leaf of the schema; `method` None: of all methods together."""
+    types: dict[str, Any] = {}
+    for name, hint in get_type_hints(RunConfig).items():
+        if name == "method":
+            wanted = list(METHOD_SCHEMAS.values()) if method is None else [METHOD_SCHEMAS.get(method, MethodConfig)]
+            for schema in wanted:
+                types |= {f"method.{key}": kind for key, kind in get_type_hints(schema).items()}
+        elif dataclasses.is_dataclass(hint):
+            types |= {f"{name}.{key}": kind for key, kind in get_type_hints(hint).items()}
+        else:
+            types[name] = hint
+    return types
+
+
+def describe_type(hint: Any) -> str:
+    """What a value of this type looks like, for people: 'an integer or null', 'one of a, b'."""
+    if get_origin(hint) is UnionType:
+        parts = [describe_type(part) for part in get_args(hint) if part is not NoneType]
+        return " or ".join([*parts, "null"])
+    if get_origin(hint) is list:
+        return {"int": "a list of integers", "float": "a list of numbers"}[get_args(hint)[0].__name__]
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return "one of " + ", ".join(hint.__members__)
+    return {int: "an integer", float: "a number", bool: "true or false", str: "text"}.get(hint, "any value")
+
+
+def nearest(word: str, valid: Iterable[str]) -> str | None:
+    """The most similar valid name, or None when nothing comes close."""
+    matches = get_close_matches(word, list(valid), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def suggestion(word: str, valid: Iterable[str]) -> str:
+    """'did you mean X? valid: a, b, c' (the first part only where a name comes close)."""
+    names = list(valid)
+    close = nearest(word, names)
+    listed = "valid: " + ", ".join(names)
+    return f"did you mean {close}? {listed}" if close else listed
+
+
+def unknown_key(key: str, groups: Iterable[str] = (), method: str | None = None) -> ConfigError:
+    """The error for a key that is in no schema."""
+    valid = key_types(method)
+    last = key.rsplit(".", 1)[-1]
+    if last in FOREIGN_KEYS and f"loss.{last}" != key:
+        return ConfigError(f"{key}: unknown key; here it is written {FOREIGN_KEYS[last]}")
+    same_name = [name for name in valid if name.rsplit(".", 1)[-1] == last]
+    group = key.split(".", 1)[0]
+    siblings = [name for name in valid if name.startswith(f"{group}.")]
+    if "." in key and siblings:
+        close = nearest(key, siblings) or (same_name[0] if same_name else None)
+        hint = f"did you mean {close}?" if close else "valid: " + ", ".join(siblings)
+    else:
+        close = same_name[0] if same_name else nearest(key, [*valid, *groups])
+        if close is None:
+            short = nearest(last, [name.rsplit(".", 1)[-1] for name in valid])
+            close = next((name for name in valid if name.rsplit(".", 1)[-1] == short), None)
+        hint = f"did you mean {close}?" if close else "docs/config.md lists every key"
+    return ConfigError(f"{key}: unknown key; {hint}")
+
+
+def unknown_option(group: str, option: str, valid: Iterable[str]) -> ConfigError:
+    """The error for `group=option` where conf/ has no such option."""
+    return ConfigError(f"{group}: no option {option!r}; {suggestion(option, sorted(valid))}")

@@ -1,0 +1,91 @@
+"""Overrides of the command line: parsed, expanded to the jobs of a sweep, and checked one by one."""
+
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from cil.config.names import key_types, unknown_key, unknown_option
+from cil.errors import ConfigError
+
+
+class OverrideChecker:
+    """Knows conf/ and the schema; says in one line what is wrong with an override."""
+
+    def __init__(self, loader: ConfigLoaderImpl) -> None:
+        self._loader = loader
+        self._parser = OverridesParser.create(config_loader=loader)
+        self._groups = {
+            group: set(loader.get_group_options(group, ObjectType.CONFIG))
+            for group in loader.list_groups("")
+            if group != "hydra"
+        }
+
+    def parse(self, texts: list[str]) -> list[Override]:
+        """Parsed overrides. Raises ConfigError for bad syntax."""
+        parsed = []
+        for text in texts:
+            if not text.startswith("~") and "=" not in text:
+                raise ConfigError(f"{text}: is not of the form KEY=VALUE")
+            try:
+                parsed.append(self._parser.parse_override(text))
+            except HydraException as error:
+                raise ConfigError(f"{text}: bad syntax: {str(error).splitlines()[0]}") from None
+        return parsed
+
+    def expand(self, overrides: list[Override]) -> list[list[str]]:
+        """The override texts of every job of a sweep, in the order Hydra runs them."""
+        try:
+            batches = BasicSweeper.split_arguments(overrides, max_batch_size=None)
+        except HydraException as error:
+            raise ConfigError(f"sweep: {str(error).splitlines()[0]}") from None
+        return [job for batch in batches for job in batch]
+
+    def refuse_sweep(self, overrides: list[Override]) -> None:
+        """Raises ConfigError for several values outside a sweep."""
+        for override in overrides:
+            if override.is_sweep_override():
+                raise ConfigError(
+                    f"{override.input_line}: several values are a sweep, which needs -m; a list is written KEY=[A,B]"
+                )
+
+    def check(self, override: Override) -> None:
+        """Raises ConfigError for an unknown key or option. What Hydra itself reads (hydra.*) is left to Hydra."""
+        key = str(override.key_or_group)
+        if override.is_hydra_override():
+            return
+        if key in self._groups:
+            self._check_option(key, override)
+        elif key not in key_types():
+            raise unknown_key(key, self._groups)
+        elif override.is_delete():
+            raise ConfigError(f"{key}: cannot be deleted; write {key}=null to switch it off, where null is allowed")
+        elif override.is_add() and not override.is_force_add():
+            raise ConfigError(f"{key}: exists already; write {key}=VALUE without the '+'")
+
+    def _check_option(self, group: str, override: Override) -> None:
+        if override.is_sweep_override() or override.is_delete():
+            return
+        value: Any = override.value()
+        valid = self._groups[group]
+        if value is None:
+            if group not in OPTIONAL_GROUPS:
+                raise unknown_option(group, "null", valid)
+            return
+        for option in value if isinstance(value, list) else [value]:
+            name = str(option)
+            if "/" not in name and name not in valid:
+                raise unknown_option(group, name, valid)
+
+
+OPTIONAL_GROUPS = ("experiment", "debug")
+"""Groups that may be null, and may be lists."""
+
+
+def written_keys(overrides: list[Override]) -> set[str]:
+    """Keys and groups that these overrides set."""
+    return {str(override.key_or_group) for override in overrides}

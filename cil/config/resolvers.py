@@ -1,0 +1,60 @@
+"""The interpolations that conf/ uses: `${cil.preset:…}`, `${cil.if_split:…}`, `${cil.nonce:}`, `${cil.run_id:}`."""
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from cil.errors import ConfigError
+
+DEFAULT_MARGIN = 0.1
+"""Start margin where neither `ant_margin` nor a preset says otherwise."""
+
+PRESETS: dict[tuple[str, str], tuple[float, float, int]] = {
+    ("cifar100", "10-10"): (0.1, 0.4, 120),
+    ("cifar100", "50-10"): (0.1, 0.3, 100),
+    ("imagenet100", "10-10"): (0.15, 0.5, 100),
+    ("imagenet100", "50-10"): (0.15, 0.45, 100),
+}
+"""(data set, split) -> initial margin, target margin, end epoch of loss=ant_adaptive; see `preset`."""
+
+
+def split_name(split: Mapping[str, Any]) -> str:
+    """BASE-INCREMENT of a split, however it was written; '' for uneven sizes and for joint training."""
+    sizes = split.get("sizes")
+    if sizes is None:
+        base, increment = split.get("base"), split.get("increment")
+        return "" if base is None or increment is None else f"{base}-{increment}"
+    later = set(sizes[1:])
+    return f"{sizes[0]}-{later.pop()}" if len(later) == 1 else ""
+
+
+def preset(key: str, dataset: str, split: Mapping[str, Any]) -> float | int | None:
+    """`initial_margin`, `target_margin` or `end_epoch` of loss=ant_adaptive; otherwise 0.1 to 0.5 over the task."""
+    initial, target, end = PRESETS.get((dataset, split_name(split)), (DEFAULT_MARGIN, 0.5, None))
+    return {"initial_margin": initial, "target_margin": target, "end_epoch": end}[key]
+
+
+def if_split(split: Mapping[str, Any], name: str, then: str, otherwise: str) -> str:
+    """`then` where the split is BASE-INCREMENT `name`, else `otherwise`."""
+    return then if split_name(split) == name else otherwise
+
+
+def _run_id(*, _root_: DictConfig) -> str:
+    from cil.config.compose import job_of
+
+    try:
+        return job_of(_root_).run_id
+    except ConfigError as error:
+        # OmegaConf wraps what a resolver raises; the message stays whole.
+        raise ValueError(str(error)) from None
+
+
+def register() -> None:
+    """Make the resolvers known to OmegaConf. Calling it again changes nothing."""
+    OmegaConf.register_new_resolver("cil.preset", preset, replace=True)
+    OmegaConf.register_new_resolver("cil.if_split", if_split, replace=True)
+    # Cached, so that a run's folder has one name however often it is asked for.
+    OmegaConf.register_new_resolver("cil.nonce", lambda: secrets.token_hex(3), replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("cil.run_id", _run_id, replace=True)

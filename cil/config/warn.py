@@ -1,0 +1,44 @@
+"""Settings in epochs that lie beyond the end of training: allowed, but worth a word."""
+
+from collections.abc import Sequence
+
+from cil.config.schema import RunConfig, ScheduleName
+from cil.errors import ConfigError
+
+
+def epoch_warnings(config: RunConfig, tasks: int) -> list[str]:
+    """One line for each milestone or margin breakpoint that never acts.
+
+    Raises ConfigError for a margin schedule that starts where the task ends.
+    """
+    trainer, optimizer = config.trainer, config.optimizer
+    phases = [("task 1", "init", trainer.init_epochs, optimizer.init_milestones)]
+    if tasks > 1:
+        phases.append(("later tasks", "inc", trainer.inc_epochs, optimizer.inc_milestones))
+    warnings = []
+    for phase, prefix, epochs, milestones in phases:
+        late = [milestone for milestone in milestones if milestone >= epochs]
+        if late:
+            warnings.append(f"optimizer.{prefix}_milestones: {_listed(late)} never acts, {phase}: {epochs} epochs")
+        warnings += _margin_warnings(config, phase, epochs)
+    return warnings
+
+
+def _margin_warnings(config: RunConfig, phase: str, epochs: int) -> list[str]:
+    schedule = config.margin_schedule
+    if schedule.name is ScheduleName.constant:
+        return []
+    if schedule.name is ScheduleName.curriculum:
+        fraction = schedule.unit is not None and schedule.unit.name == "fraction"
+        late = [epoch for epoch in schedule.epochs or [] if epoch >= (1 if fraction else epochs)]
+        return [f"margin_schedule.epochs: {_listed(late)} never acts, {phase}: {epochs} epochs"] if late else []
+    start, end = schedule.start_epoch or 0, schedule.end_epoch
+    if end is None and start >= epochs:
+        raise ConfigError(f"margin_schedule.start_epoch: {start} must be less than the {epochs} epochs of {phase}")
+    if end is not None and end > epochs:
+        return [f"margin_schedule.end_epoch: {end} is beyond the {epochs} epochs of {phase}; target never reached"]
+    return []
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    return ", ".join(f"{number:g}" for number in numbers)

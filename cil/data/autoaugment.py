@@ -1,0 +1,183 @@
+"""AutoAugment on batches (Cubuk et al. 2019, arXiv 1805.09501): the published policies, torchvision's magnitudes.
+
+An image draws one of 25 sub-policies; each of its two steps acts with the step's probability. The batch is
+grouped by operation, not by sub-policy: at most ten kernels run for each of the two steps, whatever the
+batch size, with a magnitude per row.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cil.data.image_ops import KERNELS, OPERATIONS, parameters
+from cil.data.transfer import to_device
+
+BINS = 10
+POLICY_COUNT = 25
+SIGNED = frozenset(
+    ["ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast", "Sharpness"]
+)
+"""Operations whose magnitude is negated with probability 1/2."""
+
+Step = tuple[str, float, int | None]
+"""Operation, probability, magnitude bin (None: the operation has no magnitude)."""
+
+CIFAR10 = """
+Invert 0.1 - | Contrast 0.2 6
+Rotate 0.7 2 | TranslateX 0.3 9
+Sharpness 0.8 1 | Sharpness 0.9 3
+ShearY 0.5 8 | TranslateY 0.7 9
+AutoContrast 0.5 - | Equalize 0.9 -
+ShearY 0.2 7 | Posterize 0.3 7
+Color 0.4 3 | Brightness 0.6 7
+Sharpness 0.3 9 | Brightness 0.7 9
+Equalize 0.6 - | Equalize 0.5 -
+Contrast 0.6 7 | Sharpness 0.6 5
+Color 0.7 7 | TranslateX 0.5 8
+Equalize 0.3 - | AutoContrast 0.4 -
+TranslateY 0.4 3 | Sharpness 0.2 6
+Brightness 0.9 6 | Color 0.2 8
+Solarize 0.5 2 | Invert 0.0 -
+Equalize 0.2 - | AutoContrast 0.6 -
+Equalize 0.2 - | Equalize 0.6 -
+Color 0.9 9 | Equalize 0.6 -
+AutoContrast 0.8 - | Solarize 0.2 8
+Brightness 0.1 3 | Color 0.7 0
+Solarize 0.4 5 | AutoContrast 0.9 -
+TranslateY 0.9 9 | TranslateY 0.7 9
+AutoContrast 0.9 - | Solarize 0.8 3
+Equalize 0.8 - | Invert 0.1 -
+TranslateY 0.7 9 | AutoContrast 0.9 -
+"""
+
+IMAGENET = """
+Posterize 0.4 8 | Rotate 0.6 9
+Solarize 0.6 5 | AutoContrast 0.6 -
+Equalize 0.8 - | Equalize 0.6 -
+Posterize 0.6 7 | Posterize 0.6 6
+Equalize 0.4 - | Solarize 0.2 4
+Equalize 0.4 - | Rotate 0.8 8
+Solarize 0.6 3 | Equalize 0.6 -
+Posterize 0.8 5 | Equalize 1.0 -
+Rotate 0.2 3 | Solarize 0.6 8
+Equalize 0.6 - | Posterize 0.4 6
+Rotate 0.8 8 | Color 0.4 0
+Rotate 0.4 9 | Equalize 0.6 -
+Equalize 0.0 - | Equalize 0.8 -
+Invert 0.6 - | Equalize 1.0 -
+Color 0.6 4 | Contrast 1.0 8
+Rotate 0.8 8 | Color 1.0 2
+Color 0.8 8 | Solarize 0.8 7
+Sharpness 0.4 7 | Invert 0.6 -
+ShearX 0.6 5 | Equalize 1.0 -
+Color 0.4 0 | Equalize 0.6 -
+Equalize 0.4 - | Solarize 0.2 4
+Solarize 0.6 5 | AutoContrast 0.6 -
+Invert 0.6 - | Equalize 1.0 -
+Color 0.6 4 | Contrast 1.0 8
+Equalize 0.8 - | Equalize 0.6 -
+"""
+
+POLICIES = {"cifar10": CIFAR10, "imagenet": IMAGENET}
+
+
+def policy_steps(policy: str) -> list[tuple[Step, Step]]:
+    """The 25 sub-policies of "cifar10" or "imagenet"."""
+    steps = []
+    for line in POLICIES[policy].strip().splitlines():
+        first, second = (_parse_step(text) for text in line.split("|"))
+        steps.append((first, second))
+    return steps
+
+
+def _parse_step(text: str) -> Step:
+    name, probability, bin_number = text.split()
+    return name, float(probability), None if bin_number == "-" else int(bin_number)
+
+
+def magnitudes(name: str, size: int) -> list[float]:
+    """The magnitudes of bins 0..9 of operation `name` on size x size images (units: see image_ops.parameters)."""
+    match name:
+        case "ShearX" | "ShearY":
+            values = torch.linspace(0.0, 0.3, BINS)
+        case "TranslateX" | "TranslateY":
+            values = torch.linspace(0.0, 150.0 / 331.0 * size, BINS)
+        case "Rotate":
+            values = torch.linspace(0.0, 30.0, BINS)
+        case "Brightness" | "Color" | "Contrast" | "Sharpness":
+            values = torch.linspace(0.0, 0.9, BINS)
+        case "Posterize":
+            values = 8 - (torch.arange(BINS) / ((BINS - 1) / 4)).round()
+        case "Solarize":
+            values = torch.linspace(255.0, 0.0, BINS)
+        case _:
+            values = torch.zeros(BINS)
+    return [float(value) for value in values]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """What one of the two steps does: the rows of each kernel, and what they need, sorted by kernel.
+
+    rows: int64 [k], parameters: float32 [k, 6], both on the images' device;
+    spans: (kernel number, start, stop) into them.
+    """
+
+    rows: Tensor
+    parameters: Tensor
+    spans: list[tuple[int, int, int]]
+
+
+class AutoAugment:
+    """One policy for size x size images.
+
+    policy: "cifar10" or "imagenet".
+    """
+
+    def __init__(self, policy: str, size: int) -> None:
+        steps = policy_steps(policy)
+        self._probability = torch.tensor([[step[1] for step in pair] for pair in steps], dtype=torch.float64)
+        self._kernel = torch.tensor([[KERNELS.index(OPERATIONS[step[0]][0]) for step in pair] for pair in steps])
+        # [policy, step, negative?, 6]: everything an operation can be asked for, worked out once.
+        self._parameters = torch.tensor(
+            [[[_step_parameters(step, sign, size) for sign in (1, -1)] for step in pair] for pair in steps]
+        )
+
+    def groups(self, policy: Tensor, chance: Tensor, negative: Tensor, device: torch.device) -> list[Groups]:
+        """Sort the rows by kernel, on the CPU, for each of the two steps.
+
+        policy: int64 [n] in 0..24. chance: float64 [n, 2] in [0, 1): a step acts where it is at most the step's
+        probability. negative: bool [n, 2]. All on the CPU.
+        """
+        result = []
+        idle = len(KERNELS)
+        for step in range(2):
+            acts = chance[:, step] <= self._probability[policy, step]
+            kernel = torch.where(acts, self._kernel[policy, step], idle)
+            counts = torch.bincount(kernel, minlength=idle + 1)[:idle].tolist()
+            rows = torch.argsort(kernel, stable=True)[: sum(counts)]
+            values = self._parameters[policy[rows], step, negative[rows, step].to(torch.int64)]
+            spans, start = [], 0
+            for number, count in enumerate(counts):
+                if count:
+                    spans.append((number, start, start + count))
+                start += count
+            result.append(Groups(to_device(rows, device), to_device(values, device), spans))
+        return result
+
+    def __call__(self, images: Tensor, policy: Tensor, chance: Tensor, negative: Tensor) -> Tensor:
+        """Augment uint8 images [n, 3, size, size] on any device; draws as in `groups`. Gives new images."""
+        result = images.clone()
+        for group in self.groups(policy, chance, negative, images.device):
+            for number, start, stop in group.spans:
+                rows = group.rows[start:stop]
+                changed = KERNELS[number](result.index_select(0, rows), group.parameters[start:stop])
+                result.index_copy_(0, rows, changed)
+        return result
+
+
+def _step_parameters(step: Step, sign: int, size: int) -> list[float]:
+    name, _, bin_number = step
+    magnitude = 0.0 if bin_number is None else magnitudes(name, size)[bin_number]
+    return parameters(name, magnitude * (sign if name in SIGNED else 1), size)

@@ -1,0 +1,191 @@
+"""Reading image files: to RGB, cropped and resized, uint8. Runs in worker processes.
+
+One request is one batch. Its crops are drawn from a stream named after (seed, task, epoch, step, row), so that
+the number of workers cannot change a pixel.
+"""
+
+import math
+import signal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from cil.data.sources._decode import read_rgb
+from cil.engine.seeding import generator
+from cil.errors import DataError
+
+CROP_AREA = (0.08, 1.0)
+"""Smallest and largest share of the image's area in a random resized crop."""
+CROP_ASPECT = (3 / 4, 4 / 3)
+"""Smallest and largest ratio of width to height of the crop."""
+_ATTEMPTS = 10
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom, in pixels."""
+
+
+def random_box(width: int, height: int, uniform: np.ndarray) -> Box:
+    """The crop of a random resized crop: area uniform in CROP_AREA, logarithm of the aspect uniform.
+
+    uniform: [10, 4] numbers in [0, 1): ten attempts. If none fits, the largest central crop of allowed aspect.
+    """
+    low, high = (math.log(value) for value in CROP_ASPECT)
+    for share, stretch, right, down in uniform.tolist():
+        area = width * height * (CROP_AREA[0] + (CROP_AREA[1] - CROP_AREA[0]) * share)
+        aspect = math.exp(low + (high - low) * stretch)
+        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            left, top = int(right * (width - w + 1)), int(down * (height - h + 1))
+            return left, top, left + w, top + h
+    w = min(width, max(1, round(height * CROP_ASPECT[1])))
+    h = min(height, max(1, round(width / CROP_ASPECT[0])))
+    left, top = (width - w) // 2, (height - h) // 2
+    return left, top, left + w, top + h
+
+
+def centre_resized(image: Image.Image, shorter: int, size: int) -> Image.Image:
+    """Resize the shorter side to `shorter` pixels (bilinear), then cut the central size x size square."""
+    short = min(image.size)
+    if short != shorter:
+        width, height = (shorter * side // short for side in image.size)
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    left, top = round((image.width - size) / 2), round((image.height - size) / 2)
+    return image.crop((left, top, left + size, top + size))
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """RGB image -> uint8 [3, H, W]."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+
+@dataclass(frozen=True)
+class BatchRequest:
+    """One batch to decode. `key` is (seed, task, epoch, step) of a training batch, None in evaluation."""
+
+    paths: list[str]
+    key: tuple[int, int, int, int] | None
+
+
+class BatchDecoder(Dataset):
+    """Turns requests into uint8 pixels. Holds no path, so a worker process costs no memory per image.
+
+    image_size: side of the result. resized_crop: two random crops per training image, else one image for both
+    views. test_resize: shorter side before the centre crop in evaluation.
+    """
+
+    def __init__(self, image_size: int, resized_crop: bool, test_resize: int) -> None:
+        self._size = image_size
+        self._resized_crop = resized_crop
+        self._test_resize = test_resize
+
+    def __getitem__(self, request: BatchRequest) -> "Tensor | DataError":
+        """Pixels [B, 3, S, S], or [2B, ...] (first views, then second views) for two random crops.
+
+        A DataError is returned, not raised: a DataLoader would wrap it with the worker's traceback.
+        """
+        try:
+            if request.key is None:
+                return torch.stack([self._central(path, self._test_resize) for path in request.paths])
+            if not self._resized_crop:
+                return torch.stack([self._central(path, self._size) for path in request.paths])
+            rows = [self._two_crops(path, (*request.key, row)) for row, path in enumerate(request.paths)]
+            return torch.stack([row[view] for view in range(2) for row in rows])
+        except DataError as error:
+            return error
+
+    def _central(self, path: str, shorter: int) -> Tensor:
+        return to_tensor(centre_resized(read_rgb(path), shorter, self._size))
+
+    def _two_crops(self, path: str, key: tuple[int, ...]) -> list[Tensor]:
+        image = read_rgb(path)
+        seed, *place = key
+        uniform = torch.rand((2, _ATTEMPTS, 4), generator=generator(seed, "crop", *place), dtype=torch.float64).numpy()
+        size = (self._size, self._size)
+        boxes = [random_box(*image.size, view) for view in uniform]
+        return [to_tensor(image.crop(box).resize(size, Image.Resampling.BILINEAR)) for box in boxes]
+
+
+class _Requests:
+    """The DataLoader's sampler: whatever requests are set at the time it is started."""
+
+    def __init__(self) -> None:
+        self.pending: Iterable[BatchRequest] = ()
+
+    def __iter__(self) -> Iterator[BatchRequest]:
+        return iter(self.pending)
+
+
+def _leave_interrupts_to_main(_worker: int) -> None:
+    """Ctrl-C reaches the whole process group; the main process decides what it means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class DecoderPool:
+    """Worker processes that serve requests in order; 0 workers: the calling process does it.
+
+    The workers start with the first request and stay until `close()`; a later request starts new ones.
+    """
+
+    def __init__(self, decoder: BatchDecoder, num_workers: int, pin_memory: bool) -> None:
+        self._decoder = decoder
+        self._num_workers = num_workers
+        self._pin_memory = pin_memory
+        self._requests = _Requests()
+        self._loader: DataLoader | None = None
+        self._iterator: Any = None
+
+    def run(self, requests: Iterable[BatchRequest]) -> Iterator[Tensor]:
+        """Decoded batches in the order of the requests. Raises DataError for an image that cannot be read.
+
+        A new run ends an unfinished one: taking another batch from that raises RuntimeError.
+        """
+        if self._loader is None:
+            self._loader = self._make_loader()
+        self._requests.pending = requests
+        run_iterator = iter(self._loader)
+        # A DataLoader gives back one iterator for all its runs; the requests tell the runs apart.
+        self._iterator = run_iterator
+        for result in run_iterator:
+            if isinstance(result, DataError):
+                self.close()
+                raise result
+            yield result
+            if self._requests.pending is not requests:
+                raise RuntimeError("this run has ended: the decoder pool was closed, or another run has begun")
+
+    def close(self) -> None:
+        """Stop the worker processes."""
+        # DataLoader has no public way to stop persistent workers before it is garbage-collected.
+        shutdown = getattr(self._iterator, "_shutdown_workers", None)
+        if shutdown is not None:
+            shutdown()
+        self._iterator = None
+        self._loader = None
+        self._requests.pending = ()
+
+    def _make_loader(self) -> DataLoader:
+        context = None
+        if self._num_workers:
+            # Not fork: a copy of a process with running threads (TensorBoard, OpenMP, CUDA) can hang.
+            methods = torch.multiprocessing.get_all_start_methods()
+            context = torch.multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+            if "forkserver" in methods:
+                context.set_forkserver_preload([__name__])
+        return DataLoader(
+            self._decoder,
+            batch_size=None,
+            sampler=self._requests,
+            num_workers=self._num_workers,
+            pin_memory=self._pin_memory,
+            worker_init_fn=_leave_interrupts_to_main,
+            multiprocessing_context=context,
+            persistent_workers=self._num_workers > 0,
+            # Its own generator: without one, every start would draw from torch's global state.
+            generator=torch.Generator(),
+        )

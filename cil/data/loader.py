@@ -1,0 +1,205 @@
+"""Batches for training and evaluation, on the training device.
+
+What a batch holds depends on (seed, task, epoch, step) only: not on the device, the number of workers, or
+where an interrupted epoch was taken up again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cil.config.schema import AugmentConfig
+from cil.data.augment import Augmenter
+from cil.data.base import ImageSet, RawDataset
+from cil.data.decoding import BatchDecoder, BatchRequest, DecoderPool
+from cil.data.transfer import to_device
+from cil.engine.seeding import generator
+from cil.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class EpochKey:
+    """Names the random streams of an epoch. task: 1-based; epoch: 0-based within the task."""
+
+    seed: int
+    task: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class TrainBatch:
+    """B images in two views.
+
+    views: float32 [2B, 3, H, W] on the device, first views, then second views. targets: int64 [B] on the device.
+    indices: int64 [B] on the CPU, places in the train set.
+    """
+
+    views: Tensor
+    targets: Tensor
+    indices: Tensor
+
+
+class BatchLoader(Protocol):
+    """Feeds one data set to the engine."""
+
+    def train_batches(
+        self, indices: np.ndarray, targets: np.ndarray, batch_size: int, key: EpochKey, start_step: int = 0
+    ) -> Iterator[TrainBatch]:
+        """One epoch over the train images at `indices` (int64 [n]), shuffled; a last short batch is kept.
+
+        targets: int64 [n], aligned with indices. start_step: batches before it are skipped without being made.
+        """
+        ...
+
+    def eval_batches(self, split: str, indices: np.ndarray, batch_size: int) -> Iterator[Tensor]:
+        """The images at `indices` of "train", "test" or "val", in order, as float32 [b, 3, H, W] on the device."""
+        ...
+
+    def close(self) -> None:
+        """Stop worker processes, if there are any; a later call starts them anew."""
+        ...
+
+
+def _shuffled_steps(
+    indices: np.ndarray, targets: np.ndarray, batch_size: int, key: EpochKey, start_step: int
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """(step, indices, targets) of each batch of an epoch from start_step on."""
+    if len(indices) != len(targets):
+        raise ValueError(f"{len(indices)} indices but {len(targets)} targets")
+    order = torch.randperm(len(indices), generator=generator(key.seed, "order", key.task, key.epoch)).numpy()
+    for step, start in enumerate(range(0, len(order), batch_size)):
+        if step >= start_step:
+            rows = order[start : start + batch_size]
+            yield step, indices[rows], targets[rows]
+
+
+def _split(raw: RawDataset, name: str) -> ImageSet:
+    sets = {"train": raw.train, "test": raw.test, "val": raw.val}
+    chosen = sets[name]
+    if chosen is None:
+        raise ValueError(f"data set {raw.name} has no split {name!r}")
+    return chosen
+
+
+def _augmented(images: Tensor, augmenter: Augmenter, key: EpochKey, step: int) -> Tensor:
+    """Augment uint8 [2B, 3, H, W] on their device with the draws of `step`."""
+    draws = augmenter.draw(len(images), generator(key.seed, "augment", key.task, key.epoch, step))
+    return augmenter.train(images, draws)
+
+
+class ResidentLoader:
+    """All pixels live on the device as uint8; a step gathers and augments there.
+
+    Raises ConfigError if image_size is not the pixels' own, or for augmentation that needs image files.
+    """
+
+    def __init__(self, raw: RawDataset, augment: AugmentConfig, image_size: int, device: torch.device) -> None:
+        if augment.resized_crop:
+            raise ConfigError(f"augment.resized_crop needs image files; {raw.name} is held in memory: set it to false")
+        self._raw = raw
+        self._device = device
+        self._augmenter = Augmenter(augment, image_size)
+        self._pixels = {}
+        for name in ("train", "test", "val"):
+            if name != "val" or raw.val is not None:
+                self._pixels[name] = self._load(_split(raw, name), image_size)
+
+    def _load(self, images: ImageSet, image_size: int) -> Tensor:
+        assert images.pixels is not None, "ResidentLoader needs decoded images"
+        if images.pixels.shape[1:] != (3, image_size, image_size):
+            found = "x".join(str(side) for side in images.pixels.shape[2:])
+            raise ConfigError(f"dataset.image_size={image_size}, but the images of {self._raw.name} are {found}")
+        # Shared with the array on the CPU; nothing here writes to it. torch warns about read-only arrays.
+        return torch.from_numpy(np.require(images.pixels, requirements=["C", "W"])).to(self._device)
+
+    def train_batches(
+        self, indices: np.ndarray, targets: np.ndarray, batch_size: int, key: EpochKey, start_step: int = 0
+    ) -> Iterator[TrainBatch]:
+        """See BatchLoader."""
+        for step, chosen, labels in _shuffled_steps(indices, targets, batch_size, key, start_step):
+            both = to_device(torch.from_numpy(np.concatenate([chosen, chosen])), self._device)
+            images = self._pixels["train"].index_select(0, both)
+            views = _augmented(images, self._augmenter, key, step)
+            yield TrainBatch(views, to_device(torch.from_numpy(labels), self._device), torch.from_numpy(chosen))
+
+    def eval_batches(self, split: str, indices: np.ndarray, batch_size: int) -> Iterator[Tensor]:
+        """See BatchLoader."""
+        _split(self._raw, split)
+        for start in range(0, len(indices), batch_size):
+            chosen = to_device(torch.from_numpy(indices[start : start + batch_size]), self._device)
+            yield self._augmenter.evaluate(self._pixels[split].index_select(0, chosen))
+
+    def close(self) -> None:
+        """Nothing to stop."""
+
+
+class DecodingLoader:
+    """Image files: worker processes decode and crop; the device does the rest of the augmentation.
+
+    Raises ConfigError if the test images are resized to less than image_size.
+    """
+
+    def __init__(
+        self, raw: RawDataset, augment: AugmentConfig, image_size: int, device: torch.device, num_workers: int
+    ) -> None:
+        test_resize = augment.test_resize
+        if test_resize is None:
+            test_resize = round(image_size * 256 / 224)
+        if test_resize < image_size:
+            raise ConfigError(f"augment.test_resize={test_resize} is less than dataset.image_size={image_size}")
+        self._raw = raw
+        self._device = device
+        self._two_crops = augment.resized_crop
+        self._augmenter = Augmenter(augment, image_size)
+        decoder = BatchDecoder(image_size, augment.resized_crop, test_resize)
+        pin = device.type == "cuda"
+        # One pool each: an evaluation in the middle of an epoch must not end it.
+        self._train_pool = DecoderPool(decoder, num_workers, pin)
+        self._eval_pool = DecoderPool(decoder, num_workers, pin)
+
+    def train_batches(
+        self, indices: np.ndarray, targets: np.ndarray, batch_size: int, key: EpochKey, start_step: int = 0
+    ) -> Iterator[TrainBatch]:
+        """See BatchLoader. Raises DataError for an image that cannot be read."""
+        paths = self._paths("train")
+        steps = list(_shuffled_steps(indices, targets, batch_size, key, start_step))
+        requests = (
+            BatchRequest(paths[chosen].tolist(), (key.seed, key.task, key.epoch, step)) for step, chosen, _ in steps
+        )
+        for (step, chosen, labels), decoded in zip(steps, self._train_pool.run(requests), strict=True):
+            images = to_device(decoded, self._device)
+            if not self._two_crops:
+                images = torch.cat([images, images])
+            views = _augmented(images, self._augmenter, key, step)
+            yield TrainBatch(views, to_device(torch.from_numpy(labels), self._device), torch.from_numpy(chosen))
+
+    def eval_batches(self, split: str, indices: np.ndarray, batch_size: int) -> Iterator[Tensor]:
+        """See BatchLoader. Raises DataError for an image that cannot be read."""
+        paths = self._paths(split)
+        starts = range(0, len(indices), batch_size)
+        requests = (BatchRequest(paths[indices[start : start + batch_size]].tolist(), None) for start in starts)
+        for decoded in self._eval_pool.run(requests):
+            yield self._augmenter.evaluate(to_device(decoded, self._device))
+
+    def close(self) -> None:
+        """Stop the worker processes; the next batch starts new ones."""
+        self._train_pool.close()
+        self._eval_pool.close()
+
+    def _paths(self, split: str) -> np.ndarray:
+        paths = _split(self._raw, split).paths
+        assert paths is not None, "DecodingLoader needs paths"
+        return paths
+
+
+def make_loader(
+    raw: RawDataset, augment: AugmentConfig, image_size: int, device: torch.device, num_workers: int
+) -> BatchLoader:
+    """The loader that fits the data set: ResidentLoader for decoded pixels, DecodingLoader for image files."""
+    if raw.train.pixels is not None:
+        return ResidentLoader(raw, augment, image_size, device)
+    return DecodingLoader(raw, augment, image_size, device, num_workers)

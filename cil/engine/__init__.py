@@ -1,0 +1,1 @@
+"""Training, evaluation and their figures; knows nothing of files or terminals."""

@@ -1,0 +1,123 @@
+"""Evaluation: classifier and nearest-mean-of-exemplars accuracy, class by class."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cil.data.loader import BatchLoader
+from cil.data.stream import Task
+from cil.engine.metrics import KINDS, Row
+from cil.methods.base import Method, Prediction
+
+Autocast = Callable[[], AbstractContextManager]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Test images and hits of each class, in task order."""
+
+    total: np.ndarray
+    """int64 [C]."""
+    hits: dict[str, np.ndarray | None]
+    """int64 [C] by kind (cil.engine.metrics.KINDS); None where a kind was not measured."""
+
+    def accuracy(self, kind: str, first: int = 0, last: int | None = None) -> float | None:
+        """Per cent over the classes first..last-1."""
+        hits, total = self.hits[kind], int(self.total[first:last].sum())
+        return None if hits is None or not total else 100 * int(hits[first:last].sum()) / total
+
+    def rows(self, tasks: list[Task]) -> dict[str, Row]:
+        """One row of each accuracy matrix."""
+        return {kind: [self.accuracy(kind, t.first, t.known) for t in tasks] for kind in KINDS}
+
+    def overall(self) -> dict[str, float | None]:
+        """Accuracy over all classes, by kind."""
+        return {kind: self.accuracy(kind) for kind in KINDS}
+
+
+def predictions(
+    method: Method, batches: Iterator[Tensor], autocast: Autocast, check: Callable[[], None]
+) -> Iterator[Prediction]:
+    """Predict batch by batch in eval mode; the network's mode is restored. `check` may raise between batches."""
+    was_training = method.network.training
+    method.network.eval()
+    try:
+        for images in batches:
+            check()
+            with torch.no_grad(), autocast():
+                yield method.predict(images)
+    finally:
+        method.network.train(was_training)
+
+
+def unit_features(results: Iterator[Prediction]) -> Tensor:
+    """L2-normalised features of all images [N, d] (float32 at least)."""
+    return F.normalize(torch.cat([result.features for result in results]), dim=1)
+
+
+class Evaluator:
+    """Evaluates a method on one split of the data."""
+
+    def __init__(self, loader: BatchLoader, autocast: Autocast, batch_size: int, check: Callable[[], None]) -> None:
+        self.loader = loader
+        self.autocast = autocast
+        self.batch_size = batch_size
+        self.check = check
+
+    def features(self, method: Method, split: str, indices: np.ndarray) -> Tensor:
+        """Normalised features [N, d] of the images at `indices`, under the evaluation transform."""
+        batches = self.loader.eval_batches(split, indices, self.batch_size)
+        return unit_features(predictions(method, batches, self.autocast, self.check))
+
+    def score(
+        self, method: Method, split: str, indices: np.ndarray, targets: np.ndarray, class_means: Tensor | None
+    ) -> Scores:
+        """Hits of the classifier and, with `class_means` [C, d], of the nearest mean of exemplars.
+
+        targets: int64 [N], positions in task order, aligned with `indices`.
+        """
+        device_targets: Tensor | None = None
+        hits: dict[str, list[Tensor]] = {kind: [] for kind in KINDS}
+        start = classes = 0
+        batches = self.loader.eval_batches(split, indices, self.batch_size)
+        for result in predictions(method, batches, self.autocast, self.check):
+            if device_targets is None:
+                device_targets = torch.from_numpy(targets).to(result.logits.device)
+                classes = result.logits.shape[1]
+            labels = device_targets[start : start + len(result.logits)]
+            start += len(labels)
+            ranked = {"": result.logits}
+            if class_means is not None:
+                # Nearest first: the negative distance is the score.
+                ranked["nme_"] = -_distances(F.normalize(result.features, dim=1), class_means)
+            for prefix, scores in ranked.items():
+                for name, correct in _top_k(scores, labels).items():
+                    hits[prefix + name].append(correct)
+        return _count(hits, targets, classes)
+
+
+def _distances(features: Tensor, class_means: Tensor) -> Tensor:
+    # The matrix-product form loses digits where distances are small and nearly equal.
+    return torch.cdist(features, class_means, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _top_k(scores: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Whether the label is among the best 1 (and 5, if more than 5 classes are known)."""
+    known = scores.shape[1]
+    found = {"top1": scores.argmax(dim=1) == labels}
+    if known > 5:
+        found["top5"] = (scores.topk(5, dim=1).indices == labels[:, None]).any(dim=1)
+    return found
+
+
+def _count(hits: dict[str, list[Tensor]], targets: np.ndarray, classes: int) -> Scores:
+    counted: dict[str, np.ndarray | None] = {}
+    for kind, correct in hits.items():
+        flags = torch.cat(correct).cpu().numpy() if correct else None
+        counted[kind] = None if flags is None else np.bincount(targets[flags], minlength=classes)
+    return Scores(np.bincount(targets, minlength=classes), counted)

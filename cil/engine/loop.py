@@ -1,0 +1,231 @@
+"""The incremental training loop: tasks > epochs > steps."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from cil.config.schema import Precision, RunConfig
+from cil.data.base import RawDataset
+from cil.data.loader import BatchLoader, EpochKey, TrainBatch
+from cil.data.stream import Task, TaskStream
+from cil.engine.epoch_stats import EpochStats
+from cil.engine.evaluate import Evaluator
+from cil.engine.optim import learning_rate, make_optimizer
+from cil.engine.precision import autocast
+from cil.engine.task_end import TaskEnd
+from cil.losses.base import Stat
+from cil.methods.base import Method
+
+Record = dict[str, Any]
+State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is. Tasks and epochs count from 1; `step` of `steps` steps of the epoch are done."""
+
+    task: int
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    cost: float
+    """This step's share of the whole run's work, in [0, 1]."""
+
+
+class Observer(Protocol):
+    """Who watches a run: it may write, show, save and stop, but never changes a result.
+
+    `state` gives everything that Trainer.load_state_dict needs to go on from that point.
+    """
+
+    def on_step(self, progress: Progress, state: Callable[[], State]) -> None:
+        """After each training step. May raise to stop the run."""
+
+    def on_epoch(self, record: Record) -> None:
+        """The figures of an epoch, by TensorBoard tag."""
+
+    def on_task(self, record: Record, state: Callable[[], State]) -> None:
+        """The figures after a task. May raise to stop the run."""
+
+    def check(self) -> None:
+        """Between batches of an evaluation. May raise to stop the run."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Images, their loader and how the classes come."""
+
+    raw: RawDataset
+    loader: BatchLoader
+    stream: TaskStream
+
+    def indices(self, split: str, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """(indices, targets) of the images of the classes at positions first..last-1, in file order."""
+        images = getattr(self.raw, split)
+        positions = self.stream.positions(images.labels)
+        chosen = np.flatnonzero((positions >= first) & (positions < last))
+        return chosen, positions[chosen]
+
+
+class Trainer:
+    """Trains a method task by task and evaluates it after each.
+
+    The cursor (`task`, `epoch`, `step`: those done) and `begun` say exactly where the run is, so that
+    `state_dict` at any step boundary is enough to continue with the very next step.
+    """
+
+    def __init__(
+        self, config: RunConfig, data: TrainingData, method: Method, device: torch.device, observer: Observer
+    ) -> None:
+        self.config = config
+        self.data = data
+        self.method = method
+        self.device = device
+        self.observer = observer
+        self.tasks = data.stream.tasks[: config.trainer.max_tasks]
+        evaluator = Evaluator(data.loader, self._autocast, config.trainer.eval_batch_size, observer.check)
+        self.task_end = TaskEnd(config.memory, data, evaluator)
+        self.finished_tasks = self.epoch = self.step = self.global_epoch = 0
+        self.begun = False
+        self.task_seconds = 0.0
+        self.stats = EpochStats()
+        self.optimizer: torch.optim.SGD | None = None
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config.trainer.precision is Precision.fp16)
+        self._total_cost = sum(self._steps(t) * self._epochs(t) * method.step_cost(t.number) for t in self.tasks)
+
+    def run(self) -> None:
+        """Every task that is left, in turn."""
+        for task in self.tasks[self.finished_tasks :]:
+            self._run_task(task)
+
+    def _run_task(self, task: Task) -> None:
+        started = time.monotonic() - self.task_seconds
+        if not self.begun:
+            self._begin_task(task)
+        indices, targets = self._training_set(task)
+        record: Record = {}
+        for epoch in range(self.epoch, self._epochs(task)):
+            record = self._run_epoch(task, epoch, indices, targets, started)
+            if epoch + 1 < self._epochs(task):
+                self.observer.on_epoch(record)
+                self.epoch, self.step, self.stats = epoch + 1, 0, EpochStats()
+        facts = {"train_images": len(indices), "train_seconds": time.monotonic() - started}
+        task_record = self.task_end.finish(self.method, task, record, facts)
+        self.finished_tasks, self.begun = task.number, False
+        self.epoch = self.step = 0
+        self.stats, self.task_seconds = EpochStats(), 0.0
+        self.observer.on_epoch(record)
+        self.observer.on_task(task_record, self.state_dict)
+
+    def _begin_task(self, task: Task) -> None:
+        self.method.begin_task(task)
+        self.method.network.to(self.device)
+        self.optimizer = make_optimizer(self.config.optimizer, self.method.network.parameters(), task.number == 1)
+        self.begun = True
+
+    def _training_set(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
+        """The task's images plus all exemplars of earlier tasks."""
+        new, targets = self.data.indices("train", task.first, task.known)
+        old = self.task_end.memory.all_indices()
+        old_targets = self.data.stream.positions(self.data.raw.train.labels[old])
+        return np.concatenate([new, old]), np.concatenate([targets, old_targets])
+
+    def _run_epoch(
+        self, task: Task, epoch: int, indices: np.ndarray, targets: np.ndarray, task_started: float
+    ) -> Record:
+        assert self.optimizer is not None
+        started, first_step = time.monotonic(), self.step
+        epochs, steps = self._epochs(task), self._steps(task)
+        rate = learning_rate(self.config.optimizer, epoch, task.number == 1)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.method.begin_epoch(epoch, epochs)
+        self.method.network.train()
+        cost = self.method.step_cost(task.number) / self._total_cost
+        key = EpochKey(self.config.seed, task.number, epoch)
+        batches = self.data.loader.train_batches(
+            indices, targets, self.config.trainer.batch_size, key, start_step=first_step
+        )
+        for batch in batches:
+            self._step(batch)
+            self.step += 1
+            self.task_seconds = time.monotonic() - task_started
+            progress = Progress(task.number, epoch + 1, epochs, self.step, steps, cost)
+            self.observer.on_step(progress, self.state_dict)
+        means = self.stats.compute()
+        self.method.end_epoch(means)
+        self.global_epoch += 1
+        seconds = time.monotonic() - started
+        images = (self.step - first_step) / self.step * len(indices)
+        record: Record = {"kind": "epoch", "task": task.number, "epoch": epoch + 1, "step": self.global_epoch}
+        record |= means | {"lr": rate, "time/epoch_seconds": seconds, "time/images_per_second": images / seconds}
+        every = self.config.trainer.eval_every
+        if every and (epoch + 1) % every == 0 and epoch + 1 < epochs:
+            record |= self.task_end.classifier_accuracy(self.method, task)
+        return record
+
+    def _step(self, batch: TrainBatch) -> None:
+        """One optimiser step. Nothing in here waits for the device."""
+        assert self.optimizer is not None
+        self.optimizer.zero_grad(set_to_none=True)
+        with self._autocast():
+            output = self.method.training_step(batch.views, batch.targets)
+        self.scaler.scale(output.total).backward()
+        if self.config.trainer.grad_clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(trained, self.config.trainer.grad_clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        losses = {f"loss/{name}": Stat(term, 1) for name, term in output.terms.items()}
+        self.stats.add("", {"loss/total": Stat(output.total.detach(), 1)} | losses | output.stats)
+
+    def state_dict(self) -> State:
+        """Everything the run is, as tensors and plain values. Tensors are the live ones: copy or save at once."""
+        return {
+            "cursor": {
+                "finished_tasks": self.finished_tasks,
+                "begun": self.begun,
+                "epoch": self.epoch,
+                "step": self.step,
+                "global_epoch": self.global_epoch,
+                "task_seconds": self.task_seconds,
+            },
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict() if self.begun and self.optimizer else None,
+            "scaler": self.scaler.state_dict(),
+            "epoch_stats": self.stats.state_dict(),
+            "task_end": self.task_end.state_dict(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue from `state`: the network is grown to its size first, then everything is loaded strictly."""
+        cursor = state["cursor"]
+        for task in self.tasks[: cursor["finished_tasks"] + cursor["begun"]]:
+            self._begin_task(task)
+        self.method.load_state_dict(state["method"])
+        if cursor["begun"] and self.optimizer is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.stats.load_state_dict(state["epoch_stats"])
+        self.task_end.load_state_dict(state["task_end"], self.device)
+        for name, value in cursor.items():
+            setattr(self, name, value)
+
+    def _autocast(self) -> AbstractContextManager:
+        return autocast(self.config.trainer.precision, self.device)
+
+    def _epochs(self, task: Task) -> int:
+        return self.config.trainer.init_epochs if task.number == 1 else self.config.trainer.inc_epochs
+
+    def _steps(self, task: Task) -> int:
+        """Training steps of an epoch of `task`; exact before any exemplar has been chosen."""
+        images = len(self.data.indices("train", task.first, task.known)[0])
+        images += self.task_end.exemplars_for(task)
+        return -(-images // self.config.trainer.batch_size)

@@ -1,0 +1,27 @@
+"""Numeric precision and reproducibility of a run."""
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from cil.config.schema import Precision, TrainerConfig
+
+AUTOCAST_DTYPE = {Precision.bf16: torch.bfloat16, Precision.fp16: torch.float16}
+
+
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager:
+    """Autocast for forward passes; nothing in fp32."""
+    if precision is Precision.fp32:
+        return nullcontext()
+    return torch.autocast(device.type, AUTOCAST_DTYPE[precision])
+
+
+def set_reproducibility(config: TrainerConfig) -> None:
+    """Set every switch explicitly: in a sweep the job before must not decide for this one."""
+    if config.deterministic:
+        # cuBLAS reads this when its first handle is made.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(config.deterministic)
+    torch.backends.cudnn.deterministic = config.deterministic
+    torch.backends.cudnn.benchmark = not config.deterministic

@@ -1,0 +1,81 @@
+"""Cosine similarities of a batch, and the positives and negatives in them.
+
+Shapes: B images, 2B rows (view 1 first), D width of an embedding; a block of negatives is [G, A, K]: G groups
+with a reference of their own, A anchors in each, K negatives of each anchor.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cil.config.schema import Negatives
+
+NORM_FLOOR = 1e-8
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """positives: [2B], s_{i, (i+B) mod 2B}. negatives: [G, A, K]; the anchors of all groups are rows 0..G*A-1."""
+
+    positives: Tensor
+    negatives: Tensor
+
+    def detach(self) -> "Pairs":
+        """The same values without gradient."""
+        return Pairs(self.positives.detach(), self.negatives.detach())
+
+
+def cosine_matrix(anchors: Tensor, columns: Tensor) -> Tensor:
+    """Cosine similarity of every row of `anchors` [2B, D] with every row of `columns` [2B, D]: [2B, 2B].
+
+    Computed in float32 (float64 if an input is), whatever autocast says. Raises ValueError for other shapes.
+    """
+    if anchors.dim() != 2 or anchors.shape != columns.shape or len(anchors) < 2 or len(anchors) % 2:
+        raise ValueError(
+            f"expected two [2B, D] tensors of equal shape, got {tuple(anchors.shape)} and {tuple(columns.shape)}"
+        )
+    dtype = torch.promote_types(torch.promote_types(anchors.dtype, columns.dtype), torch.float32)
+    with torch.autocast(anchors.device.type, enabled=False):
+        rows = unit_rows(anchors.to(dtype))
+        others = rows if columns is anchors else unit_rows(columns.to(dtype))
+        return rows @ others.T
+
+
+def unit_rows(rows: Tensor) -> Tensor:
+    """Rows [N, D] divided by their norm, which is floored at 1e-8.
+
+    Rows under the floor pass no gradient: that of x / 1e-8 would be a hundred million times too large.
+    """
+    norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    live = torch.where(norms > NORM_FLOOR, rows, rows.detach())
+    return live / norms.clamp_min(NORM_FLOOR)
+
+
+def split_pairs(similarity: Tensor, negatives: Negatives) -> Pairs:
+    """Positives and the chosen block of negatives of a matrix [2B, 2B].
+
+    first_view: [1, B, B-1], view 1 against view 1. both_views: [2, B, B-1], each view against itself.
+    all: [1, 2B, 2B-2], everything but self and positive.
+    """
+    batch = len(similarity) // 2
+    positives = torch.cat([similarity.diagonal(batch), similarity.diagonal(-batch)])
+    quadrants = similarity.view(2, batch, 2, batch)  # view of the anchor, image, view of the column, image
+    if negatives is Negatives.first_view:
+        return Pairs(positives, off_diagonal(quadrants[:1, :, 0]))
+    if negatives is Negatives.both_views:
+        return Pairs(positives, off_diagonal(quadrants.diagonal(dim1=0, dim2=2).permute(2, 0, 1)))
+    # The diagonals of the four quadrants are exactly the self pairs and the positives.
+    block = off_diagonal(quadrants.transpose(1, 2)).transpose(1, 2)
+    return Pairs(positives, block.reshape(1, 2 * batch, 2 * batch - 2))
+
+
+def off_diagonal(squares: Tensor) -> Tensor:
+    """[..., n, n] without its diagonals: [..., n, n-1], the order of columns kept.
+
+    Strides alone do it (no mask, so nothing synchronises): after the first element, a diagonal one ends every
+    run of n+1.
+    """
+    *lead, size, _ = squares.shape
+    runs = squares.flatten(-2)[..., 1:].unflatten(-1, (size - 1, size + 1)) if size > 1 else squares[..., :0]
+    return runs[..., :-1].reshape(*lead, size, size - 1)

@@ -1,0 +1,1 @@
+"""Network parts: backbones, heads, attention, and the expandable network."""

@@ -1,0 +1,169 @@
+"""The expandable network of TagFex (CVPR 2025, arXiv 2503.00823, figure 2)."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cil.config.schema import BackboneConfig, BranchInit, TagFexConfig
+from cil.models.attention import MergeAttention, tokens
+from cil.models.heads import aligned_weight, fresh_linear, grown_linear
+from cil.models.resnet import ResNet, make_backbone, pool
+
+StreamFactory = Callable[[str], torch.Generator]
+"""Gives the random generator for initialising the part it is told the name of."""
+
+
+@dataclass(frozen=True)
+class TrainOutputs:
+    """Everything the loss of a batch needs; R = 2B rows, C classes so far, n of them new, d feature width.
+
+    The fields after `embeddings` are None in task 1.
+    """
+
+    logits: Tensor
+    """[R, C] classifier."""
+    embeddings: Tensor
+    """[R, D] projected task-agnostic features."""
+    aux_logits: Tensor | None = None
+    """[R, n + 1] auxiliary head."""
+    transfer_logits: Tensor | None = None
+    """[R, n] transfer head on the merged feature."""
+    predicted: Tensor | None = None
+    """[R, D] predicted task-agnostic features through the teacher's projector."""
+    teacher_embeddings: Tensor | None = None
+    """[R, D] the teacher's embeddings, without gradient."""
+
+
+class Teacher(nn.Module):
+    """Frozen copies of the task-agnostic net and its projector at the end of the previous task."""
+
+    def __init__(self, ta_net: ResNet, projector: nn.Module) -> None:
+        super().__init__()
+        self.ta_net = copy.deepcopy(ta_net)
+        self.projector = copy.deepcopy(projector)
+        self.requires_grad_(False)
+
+
+class TagFexNet(nn.Module):
+    """One task-agnostic net, one task-specific net a task, and the heads around them. Starts without a task."""
+
+    def __init__(self, backbone: BackboneConfig, config: TagFexConfig, stream: StreamFactory) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.config = config
+        self.ta_net = make_backbone(backbone, stream("ta_net"))
+        self.width = self.ta_net.width
+        projector_stream = stream("projector")
+        self.projector = nn.Sequential(
+            fresh_linear(self.width, backbone.projector_hidden, projector_stream),
+            nn.ReLU(),
+            fresh_linear(backbone.projector_hidden, backbone.projector_out, projector_stream),
+        )
+        self.ts_nets = nn.ModuleList()
+        self.classifier: nn.Linear | None = None
+        self.aux_head: nn.Linear | None = None
+        self.predictor: nn.Linear | None = None
+        self.attention: MergeAttention | None = None
+        self.transfer_head: nn.Linear | None = None
+        self.teacher: Teacher | None = None
+        self.known = 0
+        """Classes so far (C_t)."""
+        self.old = 0
+        """Classes of earlier tasks (C_{t-1})."""
+
+    def grow(self, new_classes: int, stream: StreamFactory) -> None:
+        """Begin a task of `new_classes` classes: freeze what is old, add what is new.
+
+        `stream` must give other generators for every task.
+        """
+        self.old, self.known = self.known, self.known + new_classes
+        like = next(self.ta_net.parameters())
+        first = not self.ts_nets
+        if not first:
+            self.teacher = Teacher(self.ta_net, self.projector)
+            self.ts_nets[-1].requires_grad_(False)
+        self.ts_nets.append(self._new_ts_net(stream("ts_net")))
+        inputs = len(self.ts_nets) * self.width
+        if first or self.classifier is None:
+            self.classifier = fresh_linear(inputs, self.known, stream("classifier"))
+        else:
+            self.classifier = grown_linear(self.classifier, inputs, self.known, stream("classifier"))
+            self._new_transfer_parts(new_classes, stream)
+        self.to(like)
+        self.train(self.training)
+
+    def _new_transfer_parts(self, new_classes: int, stream: StreamFactory) -> None:
+        self.aux_head = fresh_linear(self.width, new_classes + 1, stream("aux_head"))
+        self.transfer_head = fresh_linear(self.width, new_classes, stream("transfer_head"))
+        if self.predictor is None:
+            self.predictor = fresh_linear(self.width, self.width, stream("predictor"))
+            self.attention = MergeAttention(self.width, self.config.attention_heads)
+        assert self.attention is not None
+        device = self.attention.query.device
+        # Generators live on the CPU, so that a run draws the same weights on every device.
+        self.attention.cpu().reset_parameters(stream("attention"))
+        self.attention.to(device)
+
+    @torch.no_grad()
+    def _new_ts_net(self, generator: torch.Generator) -> ResNet:
+        net = make_backbone(self.backbone, generator).to(next(self.ta_net.parameters()))
+        if not self.ts_nets or self.config.init is BranchInit.fresh:
+            return net
+        share = self.config.init_factor if self.config.init is BranchInit.interpolate else 1.0
+        # Parameters only: batch-norm statistics start fresh.
+        sources = zip(net.parameters(), self.ts_nets[-1].parameters(), self.ta_net.parameters(), strict=True)
+        for new, previous, agnostic in sources:
+            new.copy_(previous if share == 1.0 else share * previous + (1 - share) * agnostic)
+        return net
+
+    def train(self, mode: bool = True) -> "TagFexNet":
+        """Like nn.Module.train, but frozen branches stay in eval mode: their statistics must not move."""
+        super().train(mode)
+        for net in self.ts_nets[:-1]:
+            net.eval()
+        if self.teacher is not None:
+            self.teacher.eval()
+        return self
+
+    def forward(self, images: Tensor) -> TrainOutputs:
+        """Images of both views [R, 3, H, W] -> everything the loss needs."""
+        assert self.classifier is not None
+        agnostic_map = self.ta_net(images)
+        agnostic = pool(agnostic_map)
+        specific_map = self.ts_nets[-1](images)
+        specific = pool(specific_map)
+        embeddings = self.projector(agnostic)
+        logits = self.classifier(torch.cat([*self._frozen_features(images), specific], dim=1))
+        if self.teacher is None:
+            return TrainOutputs(logits, embeddings)
+        assert self.aux_head and self.attention and self.transfer_head and self.predictor
+        merged = self.attention(tokens(agnostic_map.detach()), tokens(specific_map)).mean(dim=1)
+        with torch.no_grad():
+            teacher_embeddings = self.teacher.projector(pool(self.teacher.ta_net(images)))
+        return TrainOutputs(
+            logits,
+            embeddings,
+            aux_logits=self.aux_head(specific),
+            transfer_logits=self.transfer_head(merged),
+            predicted=self.teacher.projector(self.predictor(agnostic)),
+            teacher_embeddings=teacher_embeddings,
+        )
+
+    @torch.no_grad()
+    def _frozen_features(self, images: Tensor) -> list[Tensor]:
+        return [pool(net(images)) for net in self.ts_nets[:-1]]
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        """Concatenated task-specific features [B, t * d]. Put the network into eval mode first."""
+        return torch.cat([pool(net(images)) for net in self.ts_nets], dim=1)
+
+    @torch.no_grad()
+    def align(self) -> None:
+        """Weight alignment at the end of a task (a no-op in the first); the bias stays as it is."""
+        if self.old and self.classifier is not None:
+            # A new parameter: a checkpoint taken just before keeps the old one.
+            self.classifier.weight = nn.Parameter(aligned_weight(self.classifier.weight, self.old))

@@ -1,0 +1,1 @@
+"""A run from the outside: its folder, files, progress bar, signals and tables."""

@@ -1,0 +1,28 @@
+"""The function that Hydra calls for each job. It must be importable: launchers send it to other processes."""
+
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from cil.config.compose import job_from_composed
+from cil.config.typed import to_yaml
+from cil.run.folder import RunFolder, read_status
+
+
+def run_job(composed: DictConfig) -> float | None:
+    """Run the composed job in Hydra's output folder; returns incremental_avg_top1 (for optimisers).
+
+    A job that is already finished there is left as it is.
+    """
+    from cil.run.experiment import run_experiment  # torch takes seconds: not before the configuration is checked
+
+    job = job_from_composed(composed)
+    folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
+    status = read_status(folder.path)
+    if status.get("state") == "finished":
+        print(f"{folder.path}: already finished, skipped")
+        return status.get("incremental_avg_top1")
+    print(f"run folder: {folder.path}")
+    result = run_experiment(job.config, job.run_id, to_yaml(job.effective), folder)
+    return result["incremental_avg_top1"]

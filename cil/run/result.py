@@ -1,0 +1,89 @@
+"""result.json: everything a report needs to know about a finished run."""
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cil import __version__
+from cil.config.schema import RunConfig
+from cil.engine.loop import Trainer
+from cil.engine.metrics import AccuracyHistory
+
+RESULT_SCHEMA_VERSION = 1
+
+
+def git_commit() -> str | None:
+    """Commit of the code that runs, with `+changes` if the tree differs from it; None outside a checkout."""
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+changes", "--abbrev=40", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides numbers."""
+    packages = ("torch", "torchvision", "numpy", "hydra-core", "omegaconf")
+    return {"cil": __version__, "python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def device_facts(device: torch.device) -> dict[str, Any]:
+    """What the run ran on, and the peak of its memory where it is known."""
+    if device.type != "cuda":
+        return {"type": device.type, "name": platform.processor() or platform.machine(), "peak_bytes": None}
+    return {
+        "type": "cuda",
+        "name": torch.cuda.get_device_name(device),
+        "peak_bytes": torch.cuda.max_memory_allocated(device),
+    }
+
+
+def _accuracies(history: AccuracyHistory) -> dict[str, Any]:
+    return {"matrices": history.matrices, "curves": history.curves} | history.figures()
+
+
+def build_result(config: RunConfig, config_id: str, trainer: Trainer, seconds: float) -> dict[str, Any]:
+    """The content of result.json."""
+    raw, stream = trainer.data.raw, trainer.data.stream
+    facts = ("train_images", "exemplars", "test_images", "train_seconds", "loss_weights")
+    tasks = [
+        {
+            "task": task.number,
+            "size": task.size,
+            "classes": list(task.classes),
+            "names": list(task.names),
+        }
+        | {name: record[name] for name in facts}
+        for task, record in zip(trainer.tasks, trainer.task_end.task_records, strict=True)
+    ]
+    network = trainer.method.network
+    result: dict[str, Any] = {"schema_version": RESULT_SCHEMA_VERSION, "config_id": config_id, "name": config.name}
+    result |= _accuracies(trainer.task_end.history)
+    if raw.val is not None:
+        result["val"] = _accuracies(trainer.task_end.val_history)
+    return result | {
+        "tasks": tasks,
+        "dataset": raw.name,
+        "class_order": [c for task in stream.tasks for c in task.classes],
+        "class_list": None if raw.class_list is None else dict(zip(("file", "sha256"), raw.class_list, strict=True)),
+        "seeds": {"seed": config.seed, "class_order_seed": config.class_order_seed},
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "seconds": seconds,
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "device": device_facts(trainer.device),
+    }

@@ -1,0 +1,45 @@
+"""Train one run or a sweep: `python -m cil.train dataset=cifar100 split=10-10 loss=ant_adaptive`.
+
+First every job is composed and checked (cil/config), then Hydra starts each one (cil/run/job.py), which builds
+data and method and trains (cil/run/experiment.py, cil/engine/loop.py).
+"""
+
+import os
+import signal
+import sys
+
+import hydra
+
+from cil.config.compose import compose_jobs, config_dir
+from cil.errors import ConfigError, DataError
+from cil.run.job import run_job
+from cil.run.signals import Interrupted
+
+
+def main() -> int:
+    """Exit code: 0 done, 1 a run failed, 2 the configuration is wrong, 128 + signal interrupted."""
+    # Hydra then lets exceptions through, and they are reported here.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        compose_jobs(sys.argv[1:])
+        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(run_job)()
+    except ConfigError as error:
+        return _stop(f"configuration error: {error}", 2)
+    except DataError as error:
+        return _stop(f"data error: {error}", 1)
+    except Interrupted as error:
+        return _stop(f"interrupted: {error}", 128 + error.signum)
+    except KeyboardInterrupt:
+        return _stop("interrupted", 128 + signal.SIGINT)
+    except Exception as error:
+        return _stop(f"failed: {type(error).__name__}: {error} (the traceback is in the run's train.log)", 1)
+    return 0
+
+
+def _stop(message: str, code: int) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+import multiprocessing
+import pickle
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import transforms
+from torchvision.transforms import functional as F
+
+from cil.data.decoding import BatchDecoder, BatchRequest, DecoderPool, centre_resized, random_box
+from cil.engine.seeding import generator
+from cil.errors import DataError
+from tests.data.image_files import smooth_image, write_images
+from tests.data.random_state import global_random_state
+
+
+def uniform(*key) -> np.ndarray:
+    return torch.rand((10, 4), generator=generator(1, *key), dtype=torch.float64).numpy()
+
+
+def test_random_boxes_have_the_area_and_aspect_they_should():
+    boxes = [random_box(400, 300, uniform("box", number)) for number in range(3000)]
+    areas, aspects = [], []
+    for left, top, right, bottom in boxes:
+        assert 0 <= left < right <= 400
+        assert 0 <= top < bottom <= 300
+        areas.append((right - left) * (bottom - top) / (400 * 300))
+        aspects.append((right - left) / (bottom - top))
+    assert 0.075 < min(areas) < 0.1
+    assert 0.9 < max(areas) <= 1
+    assert 0.74 < min(aspects) < 0.78
+    assert 1.28 < max(aspects) < 1.35
+    assert 0.45 < np.mean(areas) < 0.56
+    assert abs(np.mean(np.log(aspects))) < 0.03
+    assert min(box[0] for box in boxes) == 0
+    assert max(box[2] for box in boxes) == 400
+    assert max(box[3] for box in boxes) == 300
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "expected"),
+    [(1000, 10, (494, 0, 507, 10)), (10, 1000, (0, 494, 10, 507)), (1, 1, (0, 0, 1, 1))],
+)
+def test_an_image_no_crop_fits_gives_its_central_part(width, height, expected):
+    assert random_box(width, height, np.full((10, 4), 0.9)) == expected
+
+
+@pytest.mark.parametrize(("width", "height"), [(90, 60), (60, 90), (61, 61), (20, 31), (37, 300)])
+def test_evaluation_equals_torchvisions_resize_and_centre_crop(width, height):
+    image = smooth_image(1, width, height)
+    expected = transforms.Compose([transforms.Resize(37), transforms.CenterCrop(32)])(image)
+    assert np.array_equal(np.asarray(centre_resized(image, 37, 32)), np.asarray(expected))
+
+
+def test_two_crops_equal_torchvisions_resized_crop(tmp_path):
+    paths = write_images(tmp_path, 3)
+    decoded = BatchDecoder(24, True, 28)[BatchRequest(paths.tolist(), (5, 1, 2, 3))]
+    assert decoded.shape == (6, 3, 24, 24)
+    assert decoded.dtype == torch.uint8
+    for row, path in enumerate(paths):
+        draws = torch.rand((2, 10, 4), generator=generator(5, "crop", 1, 2, 3, row), dtype=torch.float64).numpy()
+        image = Image.open(path)
+        for view in range(2):
+            left, top, right, bottom = random_box(*image.size, draws[view])
+            expected = F.resized_crop(image, top, left, bottom - top, right - left, [24, 24])
+            assert torch.equal(decoded[3 * view + row], F.pil_to_tensor(expected))
+    assert not torch.equal(decoded[:3], decoded[3:])
+
+
+def test_without_random_crops_one_square_serves_both_views(tmp_path):
+    paths = write_images(tmp_path, 2)
+    decoded = BatchDecoder(24, False, 28)[BatchRequest(paths.tolist(), (5, 1, 2, 3))]
+    expected = [F.pil_to_tensor(centre_resized(Image.open(path), 24, 24)) for path in paths]
+    assert torch.equal(decoded, torch.stack(expected))
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("L", "jpg"), ("CMYK", "jpg"), ("P", "png"), ("RGBA", "png"), ("LA", "png"), ("1", "png")]
+)
+def test_every_colour_mode_becomes_three_channels(tmp_path, mode, suffix):
+    path = tmp_path / f"image.{suffix}"
+    original = smooth_image(0, 40, 40)
+    original.convert(mode).save(path)
+    with Image.open(path) as stored:
+        assert stored.mode == mode
+    decoded = BatchDecoder(40, False, 40)[BatchRequest([str(path)], None)]
+    assert decoded.shape == (1, 3, 40, 40)
+    reference = np.asarray(original if mode in ("CMYK", "P", "RGBA") else original.convert(mode).convert("RGB"))
+    difference = decoded[0].permute(1, 2, 0).numpy().astype(int) - reference
+    assert np.abs(difference).mean() < 8
+
+
+def broken_files(folder):
+    good = folder / "good.jpg"
+    smooth_image(0, 60, 60).save(good)
+    (folder / "truncated.jpg").write_bytes(good.read_bytes()[:300] + good.read_bytes()[300:600])
+    (folder / "truncated.jpg").write_bytes(good.read_bytes()[: good.stat().st_size * 2 // 3])
+    (folder / "text.jpg").write_text("not an image")
+    (folder / "empty.png").write_bytes(b"")
+    return [folder / name for name in ("truncated.jpg", "text.jpg", "empty.png", "missing.jpg")]
+
+
+def test_an_unreadable_file_is_one_line_with_its_path_that_survives_pickling(tmp_path):
+    for path in broken_files(tmp_path):
+        error = BatchDecoder(24, True, 28)[BatchRequest([str(tmp_path / "good.jpg"), str(path)], (1, 1, 0, 0))]
+        assert isinstance(error, DataError), path
+        copy = pickle.loads(pickle.dumps(error))
+        assert type(copy) is DataError
+        assert str(path) in str(copy)
+        assert len(str(copy)) > len(str(path)) + 5
+        assert "\n" not in str(copy)
+
+
+def live_workers() -> int:
+    return len(multiprocessing.active_children())
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_a_pool_serves_in_order_and_is_reused_and_closed(tmp_path, workers):
+    paths = write_images(tmp_path, 9)
+    decoder = BatchDecoder(24, True, 28)
+    requests = [BatchRequest(paths[start : start + 2].tolist(), (1, 1, 0, start)) for start in range(0, 9, 2)]
+    expected = [decoder[request] for request in requests]
+    pool = DecoderPool(decoder, workers, pin_memory=False)
+    before, state = live_workers(), global_random_state()
+    for _ in range(2):
+        served = list(pool.run(requests))
+        assert len(served) == 5
+        assert all(torch.equal(one, other) for one, other in zip(served, expected, strict=True))
+    assert live_workers() == before + workers
+    unfinished = pool.run(requests)
+    next(unfinished)
+    assert torch.equal(next(pool.run(iter(requests[1:]))), expected[1])
+    with pytest.raises(RuntimeError, match="this run has ended"):
+        next(unfinished)
+    assert global_random_state() == state
+    pool.close()
+    deadline = time.monotonic() + 10
+    while live_workers() > before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert live_workers() == before
+    pool.close()
+    assert torch.equal(next(pool.run(requests)), expected[0])
+    pool.close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_file_stops_the_pool_with_the_plain_error(tmp_path, workers):
+    path = broken_files(tmp_path)[0]
+    good = BatchRequest([str(tmp_path / "good.jpg")], None)
+    pool = DecoderPool(BatchDecoder(24, False, 28), workers, pin_memory=False)
+    before = live_workers()
+    run = pool.run([good, BatchRequest([str(path)], None), good])
+    assert next(run).shape == (1, 3, 24, 24)
+    with pytest.raises(DataError) as caught:
+        next(run)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert live_workers() <= before

@@ -1,0 +1,17 @@
+from cil.engine.metrics import KINDS, AccuracyHistory
+from cil.run.table import result_table
+
+
+def test_tasks_stand_in_numeric_order_and_absent_values_as_a_dash():
+    history = AccuracyHistory()
+    for task in range(12):
+        row = [float(i) for i in range(task + 1)]
+        history.add(
+            {kind: row if kind == "top1" else [None] * (task + 1) for kind in KINDS},
+            {kind: float(task) if kind == "top1" else None for kind in KINDS},
+        )
+    result = {"matrices": history.matrices, "curves": history.curves} | history.figures()
+    lines = result_table(result).splitlines()
+    assert lines[0].split() == ["after", "task", *(f"t{i}" for i in range(1, 13)), "all", "top-5", "NME"]
+    assert lines[12].split() == ["12", *(f"{i}.0" for i in range(12)), "11.0", "-", "-"]
+    assert lines[-4].split() == ["incremental", "average", "5.5", "-"]
