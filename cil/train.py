@@ -10,7 +10,8 @@ import sys
 
 import hydra
 
-from cil.config.compose import compose_jobs, config_dir
+from cil.config.compose import VERSION_BASE, plan
+from cil.config.locations import config_dir
 from cil.errors import ConfigError, DataError
 from cil.run.job import run_job
 from cil.run.signals import Interrupted
@@ -21,8 +22,9 @@ def main() -> int:
     # Hydra then lets exceptions through, and they are reported here.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        compose_jobs(sys.argv[1:])
-        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(run_job)()
+        for warning in plan(sys.argv[1:]).warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+        hydra.main(version_base=VERSION_BASE, config_path=str(config_dir()), config_name="config")(run_job)()
     except ConfigError as error:
         return _stop(f"configuration error: {error}", 2)
     except DataError as error:

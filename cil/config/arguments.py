@@ -59,4 +59,6 @@ def _check_combination(options: argparse.Namespace) -> None:
 
 
 def _refuse(message: str) -> NoReturn:
+    if "unrecognized arguments" in message and "=" in message:
+        message += " (options such as -m stand before or after all KEY=VALUE, not between them)"
     raise ConfigError(f"command line: {message}; --help shows what is valid")

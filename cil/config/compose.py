@@ -95,14 +95,14 @@ def plan(argv: list[str]) -> Plan:
             checker.refuse_sweep(overrides)
             single = _compose(loader, arguments.overrides, RunMode.RUN)
             str(single.hydra.run.dir)
-            job = job_of(single, _task_overrides(overrides), written_keys(overrides))
+            job = job_from_composed(single, _task_overrides(overrides), written_keys(overrides))
             return Plan([job], warnings=job.warnings)
         jobs, warnings = _distinct(list(_sweep(loader, checker, master)))
         lines = warnings + [line for job in jobs for line in job.warnings]
         return Plan(jobs, multirun=True, warnings=list(dict.fromkeys(lines)))
 
 
-def job_of(composed: DictConfig, overrides: Collection[str] = (), written: Collection[str] = ()) -> Job:
+def job_from_composed(composed: DictConfig, overrides: Collection[str] = (), written: Collection[str] = ()) -> Job:
     """The checked job of a composed configuration, with or without its hydra node. Raises ConfigError.
 
     written: keys the user wrote; unused ones among them are warned about.
@@ -113,6 +113,12 @@ def job_of(composed: DictConfig, overrides: Collection[str] = (), written: Colle
     warnings += validate(config)
     values = plain(config)
     return Job(list(overrides), config, values, run_id(values), warnings)
+
+
+def composed_config(overrides: Collection[str] = ()) -> RunConfig:
+    """What these overrides compose to: typed and resolved, but neither checked nor effective. Raises ConfigError."""
+    with _one_line():
+        return _typed(_compose(_loader(None), list(overrides), RunMode.RUN))[0]
 
 
 def _typed(composed: DictConfig) -> tuple[RunConfig, bool]:
@@ -142,7 +148,7 @@ def _sweep(loader: ConfigLoaderImpl, checker: OverrideChecker, master: DictConfi
     for texts, parsed in grid:
         composed = _compose(loader, [*fixed, *texts], RunMode.RUN)
         OmegaConf.copy_cache(from_config=master, to_config=composed)
-        job = job_of(composed, texts, written_keys(parsed))
+        job = job_from_composed(composed, texts, written_keys(parsed))
         yield replace(job, folder=_sweep_folder(composed, job.run_id))
 
 
@@ -188,7 +194,14 @@ def _check_shown(loader: ConfigLoaderImpl, arguments: Arguments) -> None:
 
 
 def _compose(loader: ConfigLoaderImpl, overrides: list[str], mode: RunMode) -> DictConfig:
-    return loader.load_configuration("config", list(overrides), mode, from_shell=False)
+    """What Hydra composes. Raises ConfigError for whatever it raises, broken YAML files included."""
+    try:
+        return loader.load_configuration("config", list(overrides), mode, from_shell=False)
+    except MissingConfigException as error:
+        options = f"; valid: {', '.join(sorted(error.options))}" if error.options else ""
+        raise ConfigError(f"{_first_line(error)}{options}") from None
+    except Exception as error:  # Hydra raises ValueError, TypeError and YAML's own errors too
+        raise ConfigError(_first_line(error)) from None
 
 
 def _task_overrides(overrides: list[Override]) -> list[str]:
@@ -213,9 +226,6 @@ def _one_line() -> Iterator[None]:
     """What Hydra and OmegaConf raise, as a ConfigError of one line."""
     try:
         yield
-    except MissingConfigException as error:
-        options = f"; valid: {', '.join(sorted(error.options))}" if error.options else ""
-        raise ConfigError(f"{_first_line(error)}{options}") from None
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_first_line(error)) from None
 
@@ -224,5 +234,6 @@ def _first_line(error: BaseException) -> str:
     """First line of the message, or of what caused it; with the key, where OmegaConf names one."""
     text = str(error).strip() or str(error.__cause__ or "").strip() or type(error).__name__
     key = getattr(error, "full_key", None) or getattr(error.__cause__, "full_key", None)
-    line = text.splitlines()[0]
+    # YAML errors say where they are only in their later lines.
+    line = " ".join(text.split()) if hasattr(error, "problem_mark") else text.splitlines()[0]
     return f"{key}: {line}" if key and key not in line else line

@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from cil.config.names import show
 from cil.config.resolvers import DEFAULT_MARGIN
 from cil.config.schema import (
     Formulation,
@@ -54,7 +55,9 @@ def effective(config: RunConfig, preset_start: bool, written: Collection[str] = 
         config.margin_schedule.name = ScheduleName.constant
     if config.class_order != "random":
         if "class_order_seed" in written:
-            warnings.append(f"class_order_seed: has no effect with class_order={config.class_order}; recorded as 0")
+            warnings.append(
+                f"class_order_seed: has no effect with class_order={show(config.class_order)}; recorded as 0"
+            )
         config.class_order_seed = 0
     _make_absolute(config.dataset)
     return config, warnings
@@ -150,6 +153,6 @@ def launch_folder() -> Path:
     """The folder the command was started in, also inside a job that Hydra moved to another one."""
     from hydra.core.hydra_config import HydraConfig
 
-    if HydraConfig.initialized():
+    if HydraConfig.initialized() and HydraConfig.get().job.chdir:
         return Path(HydraConfig.get().runtime.cwd)
     return Path(os.getcwd())

@@ -55,6 +55,15 @@ def describe_type(hint: Any) -> str:
     return {int: "an integer", float: "a number", bool: "true or false", str: "text"}.get(hint, "any value")
 
 
+def show(value: Any) -> str:
+    """A value as people write it: 3 for 3.0, null for None."""
+    if isinstance(value, list):
+        return "[" + ", ".join(show(entry) for entry in value) + "]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def nearest(word: str, valid: Iterable[str]) -> str | None:
     """The most similar valid name, or None when nothing comes close."""
     matches = get_close_matches(word, list(valid), n=1, cutoff=0.6)
@@ -71,23 +80,17 @@ def suggestion(word: str, valid: Iterable[str]) -> str:
 
 def unknown_key(key: str, groups: Iterable[str] = (), method: str | None = None) -> ConfigError:
     """The error for a key that is in no schema."""
-    valid = key_types(method)
-    last = key.rsplit(".", 1)[-1]
+    valid = list(key_types(method))
+    group, _, last = key.rpartition(".")
     if last in FOREIGN_KEYS and f"loss.{last}" != key:
         return ConfigError(f"{key}: unknown key; here it is written {FOREIGN_KEYS[last]}")
-    same_name = [name for name in valid if name.rsplit(".", 1)[-1] == last]
-    group = key.split(".", 1)[0]
-    siblings = [name for name in valid if name.startswith(f"{group}.")]
-    if "." in key and siblings:
-        close = nearest(key, siblings) or (same_name[0] if same_name else None)
-        hint = f"did you mean {close}?" if close else "valid: " + ", ".join(siblings)
-    else:
-        close = same_name[0] if same_name else nearest(key, [*valid, *groups])
-        if close is None:
-            short = nearest(last, [name.rsplit(".", 1)[-1] for name in valid])
-            close = next((name for name in valid if name.rsplit(".", 1)[-1] == short), None)
-        hint = f"did you mean {close}?" if close else "docs/config.md lists every key"
-    return ConfigError(f"{key}: unknown key; {hint}")
+    siblings = {name.rpartition(".")[2]: name for name in valid if name.startswith(f"{group}.")}
+    everywhere = {name.rpartition(".")[2]: name for name in reversed(valid)} | {name: name for name in groups}
+    close = siblings.get(nearest(last, siblings) or "") or everywhere.get(nearest(last, everywhere) or "")
+    if close:
+        return ConfigError(f"{key}: unknown key; did you mean {close}?")
+    listed = siblings.values() or [*(name for name in valid if "." not in name), *groups]
+    return ConfigError(f"{key}: unknown key; valid: {', '.join(listed)}")
 
 
 def unknown_option(group: str, option: str, valid: Iterable[str]) -> ConfigError:

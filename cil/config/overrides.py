@@ -32,7 +32,7 @@ class OverrideChecker:
             if not text.startswith("~") and "=" not in text:
                 raise ConfigError(f"{text}: is not of the form KEY=VALUE")
             try:
-                parsed.append(self._parser.parse_override(text))
+                parsed += self._parser.parse_overrides([text])
             except HydraException as error:
                 raise ConfigError(f"{text}: bad syntax: {str(error).splitlines()[0]}") from None
         return parsed
@@ -68,22 +68,29 @@ class OverrideChecker:
             raise ConfigError(f"{key}: exists already; write {key}=VALUE without the '+'")
 
     def _check_option(self, group: str, override: Override) -> None:
-        if override.is_sweep_override() or override.is_delete():
+        valid = self._groups[group]
+        if override.package is not None:
+            raise ConfigError(f"{group}@{override.package}: a group has its fixed place; write {group}=OPTION")
+        if override.is_delete():
+            if group not in OPTIONAL_GROUPS:
+                raise ConfigError(
+                    f"{group}: cannot be deleted; write {group}=OPTION, valid: {', '.join(sorted(valid))}"
+                )
+            return
+        if override.is_add():
+            raise ConfigError(f"{group}: write {group}=OPTION without the '+'")
+        if override.is_sweep_override():
             return
         value: Any = override.value()
-        valid = self._groups[group]
-        if value is None:
-            if group not in OPTIONAL_GROUPS:
-                raise unknown_option(group, "null", valid)
-            return
-        for option in value if isinstance(value, list) else [value]:
-            name = str(option)
-            if "/" not in name and name not in valid:
+        several = value if isinstance(value, list) and group in OPTIONAL_GROUPS else [value]
+        for option in several:
+            name = "null" if option is None else str(option)
+            if option is None or ("/" not in name and name not in valid):
                 raise unknown_option(group, name, valid)
 
 
 OPTIONAL_GROUPS = ("experiment", "debug")
-"""Groups that may be null, and may be lists."""
+"""Groups that may be left out, and of which several options may be given as a list."""
 
 
 def written_keys(overrides: list[Override]) -> set[str]:

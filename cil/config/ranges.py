@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from cil.config.names import show
 from cil.config.schema import RunConfig
-from cil.config.typed import plain
+from cil.config.typed import flat, plain
 from cil.errors import ConfigError
 
 Rule = tuple[Callable[[Any], bool], str]
@@ -16,7 +17,7 @@ def _at_least(low: int) -> Rule:
 
 
 def _between(low: float, high: float) -> Rule:
-    return (lambda value: low <= value <= high), f"must lie in [{low:g}, {high:g}]"
+    return (lambda value: low <= value <= high), f"must lie in [{low}, {high}]"
 
 
 _ABOVE_ZERO: Rule = (lambda value: value > 0), "must be greater than 0"
@@ -87,23 +88,13 @@ RULES: dict[str, Rule] = {
 
 def check_ranges(config: RunConfig) -> None:
     """Raises ConfigError for the first value that its key does not allow, NaN and infinity included."""
-    for key, value in _flat(plain(config)).items():
+    for key, value in flat(plain(config)).items():
         entries = value if isinstance(value, list) else [value]
         for entry in entries:
             if isinstance(entry, float) and not math.isfinite(entry):
                 raise ConfigError(f"{key}: {entry} is not a finite number")
             test, text = RULES.get(key, (None, ""))
             if test is not None and entry is not None and not test(entry):
-                raise ConfigError(f"{key}: {value} is out of range; {text}")
+                raise ConfigError(f"{key}: {show(value)} is out of range; {text}")
             if isinstance(entry, str) and "${" in entry:
                 raise ConfigError(f"{key}: {entry!r} contains '${{', which stored configurations must not")
-
-
-def _flat(nested: dict[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in nested.items():
-        if isinstance(value, dict):
-            flat |= {f"{name}.{key}": inner for key, inner in value.items()}
-        else:
-            flat[name] = value
-    return flat

@@ -42,10 +42,10 @@ def if_split(split: Mapping[str, Any], name: str, then: str, otherwise: str) -> 
 
 
 def _run_id(*, _root_: DictConfig) -> str:
-    from cil.config.compose import job_of
+    from cil.config.compose import job_from_composed
 
     try:
-        return job_of(_root_).run_id
+        return job_from_composed(_root_).run_id
     except ConfigError as error:
         # OmegaConf wraps what a resolver raises; the message stays whole.
         raise ValueError(str(error)) from None

@@ -35,7 +35,7 @@ class DatasetConfig:
     download: bool = False
     """Download the data into `root` if it is not there (cifar10 and cifar100 only)."""
     classes: int | None = None
-    """Number of classes; null: counted from `class_list` or the class folders."""
+    """Number of classes. null: counted from `class_list` or the class folders."""
     class_list: str | None = None
     """Text file with one class-folder name a line: these classes only. null: every folder of the train split."""
     image_size: int = 8

@@ -48,15 +48,24 @@ def typed(plain: dict[str, Any]) -> RunConfig:
 
 def plain(config: RunConfig) -> dict[str, Any]:
     """The configuration as plain Python values, enums by name: what config.yaml holds."""
-    return cast(dict[str, Any], _plain(config))
+    return cast(dict[str, Any], plain_value(config))
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """A value of the configuration as plain Python: enums by name, a group as a dictionary."""
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain_value(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Enum):
         return value.name
-    return [_plain(entry) for entry in value] if isinstance(value, list) else value
+    return [plain_value(entry) for entry in value] if isinstance(value, list) else value
+
+
+def flat(nested: dict[str, Any]) -> dict[str, Any]:
+    """Dotted key -> value of a plain configuration."""
+    values: dict[str, Any] = {}
+    for name, value in nested.items():
+        values |= {f"{name}.{key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
+    return values
 
 
 def to_yaml(effective: dict[str, Any]) -> str:

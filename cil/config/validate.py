@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import TypeVar
 
 from cil.config.effective import LOSS_KEYS
-from cil.config.names import suggestion
+from cil.config.names import show, suggestion
 from cil.config.ranges import check_ranges
 from cil.config.schema import FEATURE_WIDTHS, Formulation, LossConfig, MarginScheduleConfig, RunConfig, ScheduleName
 from cil.config.warn import epoch_warnings
@@ -82,15 +82,17 @@ def _check_curriculum(schedule: MarginScheduleConfig) -> None:
     margins = _require("margin_schedule.margins", schedule.margins)
     unit = _require("margin_schedule.unit", schedule.unit)
     if not epochs or epochs[0] != 0:
-        raise ConfigError(f"margin_schedule.epochs: {epochs} must start at 0")
+        raise ConfigError(f"margin_schedule.epochs: {show(epochs)} must start at 0")
     if any(later <= earlier for earlier, later in pairwise(epochs)):
-        raise ConfigError(f"margin_schedule.epochs: {epochs} must be strictly ascending")
+        raise ConfigError(f"margin_schedule.epochs: {show(epochs)} must be strictly ascending")
     if len(epochs) != len(margins):
         raise ConfigError(
             f"margin_schedule.margins: {len(margins)} margins for {len(epochs)} epochs; the lists must be equally long"
         )
     if unit.name == "epoch" and any(epoch != int(epoch) for epoch in epochs):
-        raise ConfigError(f"margin_schedule.epochs: {epochs} must be whole numbers with margin_schedule.unit=epoch")
+        raise ConfigError(
+            f"margin_schedule.epochs: {show(epochs)} must be whole numbers with margin_schedule.unit=epoch"
+        )
 
 
 def _check_model(config: RunConfig) -> None:
@@ -113,7 +115,7 @@ def _check_images(config: RunConfig) -> None:
     augment, size = config.augment, config.dataset.image_size
     for key, values in (("mean", augment.mean), ("std", augment.std)):
         if len(values) != 3:
-            raise ConfigError(f"augment.{key}: {values} must hold 3 numbers, one a channel")
+            raise ConfigError(f"augment.{key}: {show(values)} must hold 3 numbers, one a channel")
     from_files = config.dataset.source not in ("digits", "cifar") and size > 64
     if (augment.resized_crop or augment.test_resize is not None) and not from_files:
         key = "resized_crop" if augment.resized_crop else "test_resize"
@@ -128,7 +130,7 @@ def _check_optimizer(config: RunConfig) -> None:
     for key in ("init_milestones", "inc_milestones"):
         epochs = getattr(config.optimizer, key)
         if any(later <= earlier for earlier, later in pairwise(epochs)):
-            raise ConfigError(f"optimizer.{key}: {epochs} must be strictly ascending")
+            raise ConfigError(f"optimizer.{key}: {show(epochs)} must be strictly ascending")
 
 
 def _check_classes(config: RunConfig) -> list[int]:

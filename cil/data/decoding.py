@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cil.data.sources._decode import read_rgb
+from cil.data.image_files import centre_resized, open_rgb
 from cil.engine.seeding import generator
 from cil.errors import DataError
 
@@ -47,16 +47,6 @@ def random_box(width: int, height: int, uniform: np.ndarray) -> Box:
     h = min(height, max(1, round(width / CROP_ASPECT[0])))
     left, top = (width - w) // 2, (height - h) // 2
     return left, top, left + w, top + h
-
-
-def centre_resized(image: Image.Image, shorter: int, size: int) -> Image.Image:
-    """Resize the shorter side to `shorter` pixels (bilinear), then cut the central size x size square."""
-    short = min(image.size)
-    if short != shorter:
-        width, height = (shorter * side // short for side in image.size)
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-    left, top = round((image.width - size) / 2), round((image.height - size) / 2)
-    return image.crop((left, top, left + size, top + size))
 
 
 def to_tensor(image: Image.Image) -> Tensor:
@@ -100,10 +90,10 @@ class BatchDecoder(Dataset):
             return error
 
     def _central(self, path: str, shorter: int) -> Tensor:
-        return to_tensor(centre_resized(read_rgb(path), shorter, self._size))
+        return to_tensor(centre_resized(open_rgb(path), shorter, self._size))
 
     def _two_crops(self, path: str, key: tuple[int, ...]) -> list[Tensor]:
-        image = read_rgb(path)
+        image = open_rgb(path)
         seed, *place = key
         uniform = torch.rand((2, _ATTEMPTS, 4), generator=generator(seed, "crop", *place), dtype=torch.float64).numpy()
         size = (self._size, self._size)

@@ -5,9 +5,12 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from cil.config.compose import job_from_composed
+from cil.config.compose import job_of
+from cil.config.resolvers import register
 from cil.config.typed import to_yaml
 from cil.run.folder import RunFolder, read_status
+
+register()  # also where another process imports this module to run a job of a sweep
 
 
 def run_job(composed: DictConfig) -> float | None:
@@ -17,7 +20,7 @@ def run_job(composed: DictConfig) -> float | None:
     """
     from cil.run.experiment import run_experiment  # torch takes seconds: not before the configuration is checked
 
-    job = job_from_composed(composed)
+    job = job_of(composed)
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     status = read_status(folder.path)
     if status.get("state") == "finished":

@@ -165,6 +165,14 @@ def test_draws_for_other_images_are_refused():
         augmenter.train(noise(4, 16), augmenter.draw(4, generator(1)))
 
 
+@pytest.mark.parametrize("policy", list(AutoAugmentPolicy))
+def test_no_value_is_read_back_from_the_device(policy):
+    # A meta tensor has a shape and no values: reading one, or a shape that depends on one, is an error.
+    augmenter, images = Augmenter(everything(auto_augment=policy), 32), noise(256).to("meta")
+    assert augmenter.train(images, augmenter.draw(256, generator(1))).shape == (256, 3, 32, 32)
+    assert augmenter.evaluate(images).shape == (256, 3, 32, 32)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 @pytest.mark.parametrize("policy", list(AutoAugmentPolicy))

@@ -41,10 +41,11 @@ def test_equals_the_definition(dtype, rows, width, count):
 
 
 def test_by_hand():
-    # The mean is (0.5, 0). First pick: the row nearest to it, (0.6, 0.8) before its mirror image. The second must
-    # bring the mean of two to (0.5, 0): the mirror image gives (0.6, 0), distance 0.1; (1, 0) gives (0.8, 0.4).
-    features = torch.tensor([[-0.2, 0.0], [1.0, 0.0], [0.6, 0.8], [0.6, -0.8]], dtype=torch.float64)
-    assert herd(features, 4).tolist() == [0, 1, 2, 3]
+    # mu = (0.3, 0), not normalised again. Pick 1: (1, 0), distance 0.7. Pick 2 brings the mean of two to (0, 0) with
+    # (-1, 0), distance 0.3, or to (0.8, +-0.4), distance 0.64 (nearer if mu were (1, 0)). Pick 3: a tie, lower index.
+    features = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.6, -0.8], [-1.0, 0.0]])
+    assert herd(features, 4).tolist() == [0, 3, 1, 2]
+    # mu = (0.27, 0.2). Pick 1: row 1, distance 0.67. Pick 2: mean (0, 0.6), distance 0.48, before (0.8, 0), 0.57.
     features = torch.tensor([[-0.8, 0.6], [0.8, 0.6], [0.8, -0.6]], dtype=torch.float64)
     assert herd(features, 2).tolist() == [1, 0]
 
@@ -88,6 +89,6 @@ def test_class_mean():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-def test_cuda_picks_the_same_without_waiting():
+def test_cuda_picks_the_same():
     features = normalize(torch.randn(300, 512, generator=torch.Generator().manual_seed(1)).relu(), dim=1)
     assert herd(features.cuda(), 100).tolist() == herd(features, 100).tolist()

@@ -11,7 +11,7 @@ from cil.data.image_files import centre_resized, decode_files, open_rgb, resize_
 def test_every_mode_becomes_rgb(tmp_path, mode):
     suffix = ".tif" if mode == "CMYK" else ".png"
     grey = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
-    Image.fromarray(grey).convert("RGB").convert(mode).save(tmp_path / f"x{suffix}")
+    Image.fromarray(grey).convert(mode).save(tmp_path / f"x{suffix}")
     image = open_rgb(str(tmp_path / f"x{suffix}"))
     assert image.mode == "RGB"
     if mode != "1":

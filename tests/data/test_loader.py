@@ -45,9 +45,10 @@ CHOSEN = np.array([3, 30, 5, 17, 2, 21, 9, 11, 38])
 TARGETS = np.array([0, 1, 2, 0, 1, 2, 5, 4, 3])
 
 
-def epoch(
-    source: BatchLoader, key: EpochKey = EpochKey(1, 1, 0), size: int = 4, start_step: int = 0
-) -> list[TrainBatch]:
+FIRST = EpochKey(1, 1, 0)
+
+
+def epoch(source: BatchLoader, key: EpochKey = FIRST, size: int = 4, start_step: int = 0) -> list[TrainBatch]:
     return list(source.train_batches(CHOSEN, TARGETS, size, key, start_step))
 
 
@@ -105,7 +106,7 @@ def test_starting_late_gives_exactly_the_tail(source):
 
 
 def test_starting_late_reads_no_skipped_image(files, tmp_path):
-    paths = files.train.paths.copy()
+    paths = files.train.paths.astype(object)
     skipped = epoch(loader(files))[0].indices.numpy()
     paths[skipped] = str(tmp_path / "missing.jpg")
     raw = RawDataset("files", files.classes, ImageSet(files.train.labels, paths=paths), files.test)
@@ -172,6 +173,16 @@ def test_resident_pixels_are_never_changed_even_read_only_ones(recwarn):
     assert np.array_equal(raw.train.pixels, before[0])
     assert np.array_equal(raw.test.pixels, before[1])
     assert not [warning for warning in recwarn if "writable" in str(warning.message)]
+
+
+def test_a_resident_step_reads_nothing_back_from_the_device():
+    # A meta tensor has a shape and no values: reading one, or a shape that depends on one, is an error.
+    source = make_loader(in_memory(), AugmentConfig(**FULL, crop_padding=2), SIZE, torch.device("meta"), 0)
+    batches = epoch(source)
+    assert [len(batch.views) for batch in batches] == [8, 8, 2]
+    assert batches[0].views.device == batches[0].targets.device == torch.device("meta")
+    assert batches[0].indices.device == CPU
+    assert [len(batch) for batch in source.eval_batches("test", np.arange(11), 6)] == [6, 5]
 
 
 def test_any_number_of_workers_gives_the_same_batches(files):

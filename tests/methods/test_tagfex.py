@@ -156,7 +156,7 @@ def naive_expansion_terms(method: TagFex, views, targets) -> dict[str, float]:
                 q = torch.softmax(out.logits[i, net.old :] / 2, 0)
                 divergences.append((p * (p / q).log()).sum())
             terms["transfer"] = sum(divergences) / len(new)
-    return {name: float(value) for name, value in terms.items()}
+    return {name: float(torch.as_tensor(value).detach()) for name, value in terms.items()}
 
 
 @pytest.mark.parametrize(

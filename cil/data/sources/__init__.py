@@ -15,7 +15,7 @@ from cil.config.schema import DatasetConfig
 from cil.data.base import ImageSet, RawDataset
 from cil.data.image_files import decode_files
 from cil.data.sources._folders import MAX_RESIDENT_SIDE
-from cil.errors import ConfigError
+from cil.errors import ConfigError, DataError
 
 
 def available() -> list[str]:
@@ -35,7 +35,10 @@ def _source(cfg: DatasetConfig) -> ModuleType:
 
 def locate(cfg: DatasetConfig) -> None:
     """Check that the data is where `cfg` says, without reading it. Raises ConfigError."""
-    _source(cfg).locate(cfg)
+    try:
+        _source(cfg).locate(cfg)
+    except OSError as error:  # such as a folder above it that may not be entered
+        raise ConfigError(f"dataset.root: {error.filename or cfg.root}: {error.strerror or error}") from error
 
 
 def count_classes(cfg: DatasetConfig) -> int:
@@ -54,7 +57,10 @@ def load_dataset(cfg: DatasetConfig) -> RawDataset:
 
     Raises DataError for broken data (path and reason), ConfigError for a key that does not fit the data.
     """
-    raw = _source(cfg).load(cfg)
+    try:
+        raw = _source(cfg).load(cfg)
+    except OSError as error:
+        raise DataError(f"{error.filename or cfg.root}: {error.strerror or error}") from error
     train, val = _hold_out(raw, cfg.holdout_per_class)
     train = _first_per_class(train, cfg.max_train_per_class, "max_train_per_class")
     test = _first_per_class(raw.test, cfg.max_test_per_class, "max_test_per_class")

@@ -38,6 +38,11 @@ def class_folders(split: Path) -> list[str]:
         raise DataError(f"{split}: cannot be listed: {error.strerror}") from error
 
 
+def loose_image(split: Path) -> str | None:
+    """Name of an image that lies in the split folder itself, outside every class folder; None if there is none."""
+    return next((name for name in sorted(os.listdir(split)) if is_image(name)), None) if split.is_dir() else None
+
+
 def images_in(folder: str) -> list[str]:
     """Sorted paths of the images under a folder, at any depth. Raises DataError if a folder cannot be listed."""
     found: list[str] = []
@@ -76,8 +81,8 @@ def list_split(split: Path, classes: Sequence[str]) -> ImageSet:
     there = set(class_folders(split))
     missing = [name for name in classes if name not in there]
     if missing:
-        loose = next((entry.name for entry in os.scandir(split) if is_image(entry.name)), None)
-        if loose is not None:
+        loose = loose_image(split)
+        if loose is not None and len(missing) == len(classes):
             raise DataError(
                 f"{split}: flat folder: images such as {loose} lie directly in it, so their classes are unknown; "
                 f"expected class folders {split}/<class>/*"

@@ -13,6 +13,7 @@ Imports no torch.
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from cil.config.schema import DatasetConfig
 from cil.data.base import ImageSet, RawDataset
-from cil.data.sources._folders import absolute, class_folders, is_image, list_split
+from cil.data.sources._folders import absolute, class_folders, list_split, loose_image
 from cil.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def read_class_list(path: str) -> tuple[list[str], str]:
     names = [line for line in lines if line and not line.startswith("#")]
     if not names:
         raise ConfigError(f"dataset.class_list: {absolute(path)} names no class; valid: one class-folder name a line")
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         raise ConfigError(f"dataset.class_list: {absolute(path)} names {repeated[0]} twice; valid: every class once")
     return sorted(names), hashlib.sha256(content).hexdigest()
@@ -74,7 +75,7 @@ def _folder(cfg: DatasetConfig) -> Path:
     folder, root = _find(cfg), absolute(cfg.root)
     if folder is not None:
         return folder
-    if any((root / "train").glob("*.*")) and any(is_image(entry.name) for entry in (root / "train").iterdir()):
+    if loose_image(root / "train") is not None:
         raise ConfigError(
             f"dataset.root: {root / 'train'} has images directly in it and no class folders; expected {expected}"
         )
@@ -89,15 +90,20 @@ def _folder(cfg: DatasetConfig) -> Path:
 
 
 def _class_names(cfg: DatasetConfig, folder: Path) -> list[str]:
-    """The classes by the list, else by train/. Raises ConfigError if there are more than `dataset.classes`."""
+    """The classes by the list, else by train/. Raises ConfigError if they cannot be `dataset.classes` many.
+
+    Fewer folders than that are no such error: then one is missing, which `load` reports.
+    """
     if cfg.class_list is not None:
         names, origin = read_class_list(cfg.class_list)[0], f"class_list {cfg.class_list}"
+        choose = ""
     else:
         names, origin = class_folders(folder / "train"), str(folder / "train")
-    if cfg.classes is not None and len(names) > cfg.classes:
+        choose = f", or choose {cfg.classes} of them with dataset.class_list"
+    too_few = cfg.class_list is not None and len(names) < (cfg.classes or 0)
+    if cfg.classes is not None and (len(names) > cfg.classes or too_few):
         raise ConfigError(
-            f"dataset.classes: {cfg.classes}, but {origin} has {len(names)}; valid: {len(names)} or null, or choose "
-            f"{cfg.classes} of them with dataset.class_list"
+            f"dataset.classes: {cfg.classes}, but {origin} has {len(names)}; valid: {len(names)} or null{choose}"
         )
     return names
 

@@ -113,6 +113,13 @@ def test_faulty_class_list(tmp_path, content, match):
         read_class_list(str(path))
 
 
+@pytest.mark.parametrize("classes", [1, 3])
+def test_class_list_of_another_length(tree, tmp_path, classes):
+    (tmp_path / "list.txt").write_text("a\nb\n")
+    with pytest.raises(ConfigError, match=rf"dataset\.classes: {classes}, but class_list .* has 2; valid: 2 or null$"):
+        locate(config(tree, class_list=str(tmp_path / "list.txt"), classes=classes))
+
+
 def test_listed_class_without_folder(tree, tmp_path):
     (tmp_path / "list.txt").write_text("a\nzebra\n")
     with pytest.raises(DataError, match=f"{tree / 'train' / 'zebra'}: class folder is missing"):

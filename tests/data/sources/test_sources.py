@@ -8,7 +8,7 @@ import pytest
 
 from cil.config.schema import DatasetConfig
 from cil.data.sources import available, load_dataset, locate
-from cil.errors import ConfigError
+from cil.errors import ConfigError, DataError
 from tests.data.sources.trees import write_image, write_tree
 
 
@@ -75,6 +75,18 @@ def test_unknown_source_names_the_valid_ones():
         locate(DatasetConfig(source="cifr"))
     with pytest.raises(ConfigError, match="is unknown"):
         locate(DatasetConfig(source="_folders"))
+
+
+def test_system_errors_name_the_path(monkeypatch):
+    def refuse(cfg):
+        raise PermissionError(13, "Permission denied", "/secret/train")
+
+    for name in ("locate", "load"):
+        monkeypatch.setattr(f"cil.data.sources.digits.{name}", refuse)
+    with pytest.raises(ConfigError, match=r"^dataset\.root: /secret/train: Permission denied$"):
+        locate(DatasetConfig())
+    with pytest.raises(DataError, match=r"^/secret/train: Permission denied$"):
+        load_dataset(DatasetConfig())
 
 
 def test_configuration_checks_and_decoding_need_no_torch(tree):
