@@ -137,16 +137,17 @@ class DecoderPool:
         """
         if self._loader is None:
             self._loader = self._make_loader()
-        self._requests.pending = requests
+        pending = iter(requests)
+        self._requests.pending = pending
         run_iterator = iter(self._loader)
-        # A DataLoader gives back one iterator for all its runs; the requests tell the runs apart.
+        # A DataLoader gives back one iterator for all its runs; `pending` tells the runs apart.
         self._iterator = run_iterator
         for result in run_iterator:
             if isinstance(result, DataError):
                 self.close()
                 raise result
             yield result
-            if self._requests.pending is not requests:
+            if self._requests.pending is not pending:
                 raise RuntimeError("this run has ended: the decoder pool was closed, or another run has begun")
 
     def close(self) -> None:

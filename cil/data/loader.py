@@ -4,6 +4,7 @@ What a batch holds depends on (seed, task, epoch, step) only: not on the device,
 where an interrupted epoch was taken up again.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -137,9 +138,15 @@ class ResidentLoader:
         """Nothing to stop."""
 
 
+def _processors() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class DecodingLoader:
     """Image files: worker processes decode and crop; the device does the rest of the augmentation.
 
+    num_workers: worker processes, at most one a processor; 0: this process decodes.
     Raises ConfigError if the test images are resized to less than image_size.
     """
 
@@ -157,6 +164,7 @@ class DecodingLoader:
         self._augmenter = Augmenter(augment, image_size)
         decoder = BatchDecoder(image_size, augment.resized_crop, test_resize)
         pin = device.type == "cuda"
+        num_workers = min(num_workers, _processors())
         # One pool each: an evaluation in the middle of an epoch must not end it.
         self._train_pool = DecoderPool(decoder, num_workers, pin)
         self._eval_pool = DecoderPool(decoder, num_workers, pin)

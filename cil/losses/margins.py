@@ -13,18 +13,22 @@ class MarginSchedule:
     """The margin as a function of epoch, and optionally of the gap of the epoch before.
 
     cfg: the schedule; null keys take the default of the schema. start: `ant_margin`, the margin of `constant` and
-    the first one of `linear` and `cosine` unless `cfg.initial_margin` is set.
+    the first one of `linear` and `cosine` unless `cfg.initial_margin` is set; `curriculum` has no use for it.
     Keeps no state: the caller passes (and checkpoints) the gap.
-    Raises ConfigError for an end that does not lie after the start, or a curriculum that is not one.
+    Raises ConfigError without a first margin, for an end that does not lie after the start, or for a curriculum
+    that is not one.
     """
 
     cfg: MarginScheduleConfig
-    start: float
+    start: float | None
 
     def __post_init__(self) -> None:
         if self.cfg.name is ScheduleName.curriculum:
             _check_curriculum(self.cfg)
-        elif self.cfg.end_epoch is not None and self.cfg.end_epoch <= (self.cfg.start_epoch or 0):
+            return
+        if self._initial() is None:
+            raise ConfigError(f"ant_margin: must be a number with margin_schedule={self.cfg.name.name}, is null")
+        if self.cfg.end_epoch is not None and self.cfg.end_epoch <= (self.cfg.start_epoch or 0):
             raise ConfigError(
                 f"margin_schedule.end_epoch: must be greater than start_epoch ({self.cfg.start_epoch or 0}), "
                 f"is {self.cfg.end_epoch}"
@@ -42,17 +46,22 @@ class MarginSchedule:
         return max(0.0, min(scheduled, self.cfg.gap_ratio * previous_gap))
 
     def _scheduled(self, epoch: int, epochs: int) -> float:
-        if self.cfg.name is ScheduleName.constant:
-            return self.start
         if self.cfg.name is ScheduleName.curriculum:
             return self._stage(epoch, epochs)
-        initial = self.start if self.cfg.initial_margin is None else self.cfg.initial_margin
+        initial = self._initial()
         target = MarginScheduleConfig().target_margin if self.cfg.target_margin is None else self.cfg.target_margin
-        assert target is not None  # the schema has a default
+        assert initial is not None and target is not None  # checked above; the schema has a default
+        if self.cfg.name is ScheduleName.constant:
+            return initial
         progress = self._progress(epoch, epochs)
         if self.cfg.name is ScheduleName.linear:
             return initial + (target - initial) * progress
         return target + (initial - target) * (1 + math.cos(math.pi * progress)) / 2
+
+    def _initial(self) -> float | None:
+        if self.cfg.name is ScheduleName.constant or self.cfg.initial_margin is None:
+            return self.start
+        return self.cfg.initial_margin
 
     def _progress(self, epoch: int, epochs: int) -> float:
         """How far the margin has moved, in [0, 1]."""
@@ -65,12 +74,9 @@ class MarginSchedule:
     def _stage(self, epoch: int, epochs: int) -> float:
         """The margin of the last curriculum entry that has begun."""
         unit = epochs if self.cfg.unit is ScheduleUnit.fraction else 1
-        begun = self.start
-        for at, margin in zip(self.cfg.epochs or [], self.cfg.margins or [], strict=True):
-            # 0.28 * 100 is a little more than 28 in floating point.
-            if at * unit <= epoch + 1e-9:
-                begun = margin
-        return begun
+        stages = zip(self.cfg.epochs or [], self.cfg.margins or [], strict=True)
+        # 0.28 * 100 is a little more than 28 in floating point.
+        return [margin for at, margin in stages if at * unit <= epoch + 1e-9][-1]
 
 
 def _check_curriculum(cfg: MarginScheduleConfig) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from cil.config.compose import job_of
+from cil.config.compose import job_from_composed
 from cil.config.resolvers import register
 from cil.config.typed import to_yaml
 from cil.run.folder import RunFolder, read_status
@@ -20,7 +20,7 @@ def run_job(composed: DictConfig) -> float | None:
     """
     from cil.run.experiment import run_experiment  # torch takes seconds: not before the configuration is checked
 
-    job = job_of(composed)
+    job = job_from_composed(composed)
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     status = read_status(folder.path)
     if status.get("state") == "finished":

@@ -1,3 +1,5 @@
+import multiprocessing
+import os
 from pathlib import Path
 
 import numpy as np
@@ -201,6 +203,14 @@ def test_any_number_of_workers_gives_the_same_batches(files):
     for batches, evaluated in results[1:]:
         assert same(batches, results[0][0])
         assert torch.equal(evaluated, results[0][1])
+
+
+def test_more_workers_than_processors_are_neither_started_nor_warned_about(files, recwarn):
+    source = loader(files, 500)
+    list(source.eval_batches("test", np.arange(4), 2))
+    assert len(multiprocessing.active_children()) <= (os.cpu_count() or 1)
+    source.close()
+    assert not [str(warning.message) for warning in recwarn if "worker" in str(warning.message)]
 
 
 def test_evaluation_of_files_uses_test_resize(files):
