@@ -14,6 +14,8 @@ from cil.errors import ConfigError
 class Arguments:
     """What preflight needs of the command line."""
 
+    argv: list[str]
+    """Everything, as Hydra shall see it."""
     overrides: list[str]
     multirun: bool
     show: bool
@@ -26,6 +28,7 @@ class Arguments:
 
 def parse_arguments(argv: list[str]) -> Arguments:
     """Parse what follows `python -m cil.train`. Raises ConfigError; `--version` prints and exits."""
+    argv = [_expand_home(text) for text in argv]
     parser = get_args_parser()
     parser.error = _refuse  # type: ignore[method-assign]
     options = parser.parse_args(argv)
@@ -40,9 +43,16 @@ def parse_arguments(argv: list[str]) -> Arguments:
         raise ConfigError(f"--config-dir: {options.config_dir} is not a folder")
     opaque = bool(options.hydra_help or options.shell_completion)
     show = bool(opaque or options.help or options.cfg is not None or options.info is not None)
-    return Arguments(
-        options.overrides, options.multirun, show, opaque, options.config_dir, options.package if options.cfg else None
-    )
+    package = options.package if options.cfg else None
+    return Arguments(argv, options.overrides, options.multirun, show, opaque, options.config_dir, package)
+
+
+def _expand_home(text: str) -> str:
+    """KEY=~/folder with the home folder written out; Hydra's grammar has no place for the sign."""
+    key, equals, value = text.partition("=")
+    if key.startswith("-") or not (value == "~" or value.startswith("~/")):
+        return text
+    return f"{key}{equals}{Path(value).expanduser()}"
 
 
 def _check_combination(options: argparse.Namespace) -> None:

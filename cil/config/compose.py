@@ -67,6 +67,8 @@ class Plan:
     multirun: bool = False
     warnings: list[str] = field(default_factory=list)
     """Those of all jobs, each line once."""
+    argv: list[str] = field(default_factory=list)
+    """The command line for Hydra: `~/` in values replaced by the home folder, which Hydra cannot read."""
 
 
 def compose_jobs(argv: list[str]) -> list[Job]:
@@ -78,7 +80,7 @@ def plan(argv: list[str]) -> Plan:
     """Parse, compose and check everything a command line asks for. Raises ConfigError; starts and writes nothing."""
     arguments = parse_arguments(argv)
     if arguments.opaque:
-        return Plan([], show=True)
+        return Plan([], show=True, argv=arguments.argv)
     with _one_line():
         loader = _loader(arguments.config_dir)
         checker = OverrideChecker(loader)
@@ -88,18 +90,19 @@ def plan(argv: list[str]) -> Plan:
         if arguments.show:
             checker.refuse_sweep(overrides)
             _check_shown(loader, arguments)
-            return Plan([], show=True)
-        master = _compose(loader, arguments.overrides, RunMode.MULTIRUN)
-        multirun = arguments.multirun or master.hydra.mode == RunMode.MULTIRUN
-        if not multirun:
+            return Plan([], show=True, argv=arguments.argv)
+        # Read as a sweep where it may be one: by option, by several values, or by hydra.mode in a YAML file.
+        several = any(override.is_sweep_override() for override in overrides)
+        mode = RunMode.MULTIRUN if arguments.multirun or several else RunMode.RUN
+        composed = _compose(loader, arguments.overrides, mode)
+        if not arguments.multirun and composed.hydra.mode != RunMode.MULTIRUN:
             checker.refuse_sweep(overrides)
-            single = _compose(loader, arguments.overrides, RunMode.RUN)
-            str(single.hydra.run.dir)
-            job = job_from_composed(single, _task_overrides(overrides), written_keys(overrides))
-            return Plan([job], warnings=job.warnings)
-        jobs, warnings = _distinct(list(_sweep(loader, checker, master)))
+            str(composed.hydra.run.dir)  # raises for a wrong interpolation
+            job = job_from_composed(composed, _task_overrides(overrides), written_keys(overrides))
+            return Plan([job], warnings=job.warnings, argv=arguments.argv)
+        jobs, warnings = _distinct(list(_sweep(loader, checker, composed)))
         lines = warnings + [line for job in jobs for line in job.warnings]
-        return Plan(jobs, multirun=True, warnings=list(dict.fromkeys(lines)))
+        return Plan(jobs, multirun=True, warnings=list(dict.fromkeys(lines)), argv=arguments.argv)
 
 
 def job_from_composed(composed: DictConfig, overrides: Collection[str] = (), written: Collection[str] = ()) -> Job:
@@ -136,7 +139,8 @@ def _typed(composed: DictConfig) -> tuple[RunConfig, bool]:
 def _sweep(loader: ConfigLoaderImpl, checker: OverrideChecker, master: DictConfig) -> Iterator[Job]:
     """Every job of the grid, composed as Hydra's launchers do."""
     params = [f"{key}={value}" for key, value in (master.hydra.sweeper.get("params") or {}).items()]
-    overrides = checker.parse([*params, *master.hydra.overrides.task])
+    given = cast(dict[str, list[str]], OmegaConf.to_container(master.hydra.overrides, resolve=False))
+    overrides = checker.parse([*params, *given["task"]])
     if not str(master.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
         # Another sweeper chooses the values itself, while the sweep runs: check everything but those.
         overrides = [override for override in overrides if not override.is_sweep_override()]
@@ -144,9 +148,8 @@ def _sweep(loader: ConfigLoaderImpl, checker: OverrideChecker, master: DictConfi
     for _, parsed in grid:
         for override in parsed:
             checker.check(override)
-    fixed = list(master.hydra.overrides.hydra)
     for texts, parsed in grid:
-        composed = _compose(loader, [*fixed, *texts], RunMode.RUN)
+        composed = _compose(loader, [*given["hydra"], *texts], RunMode.RUN)
         OmegaConf.copy_cache(from_config=master, to_config=composed)
         job = job_from_composed(composed, texts, written_keys(parsed))
         yield replace(job, folder=_sweep_folder(composed, job.run_id))

@@ -16,7 +16,10 @@ NOT_IN_IDENTITY = (
     "dataset.download",
     "dataset.num_workers",
     "trainer.eval_every",
+    "trainer.check_every",
+    "trainer.forecast",
     "tracking",
+    "checkpoint",
 )
 """Keys that change where, how fast or how visibly a run works, but none of its results."""
 

@@ -19,14 +19,13 @@ class OverrideChecker:
     def __init__(self, loader: ConfigLoaderImpl) -> None:
         self._loader = loader
         self._parser = OverridesParser.create(config_loader=loader)
-        self._groups = {
-            group: set(loader.get_group_options(group, ObjectType.CONFIG))
-            for group in loader.list_groups("")
-            if group != "hydra"
-        }
+        self._searchpath: list[str] = []
+        self._options: dict[str, set[str]] = {}
+        self._groups = [group for group in loader.list_groups("") if group != "hydra"]
 
     def parse(self, texts: list[str]) -> list[Override]:
         """Parsed overrides. Raises ConfigError for bad syntax."""
+        self._searchpath += [text for text in texts if text.startswith("hydra.searchpath=")]
         parsed = []
         for text in texts:
             if not text.startswith("~") and "=" not in text:
@@ -34,7 +33,8 @@ class OverrideChecker:
             try:
                 parsed += self._parser.parse_overrides([text])
             except HydraException as error:
-                raise ConfigError(f"{text}: bad syntax: {str(error).splitlines()[0]}") from None
+                reason = str(error).splitlines()[0]
+                raise ConfigError(f"{text}: bad syntax ({reason}); odd values need quotes: KEY='\"...\"'") from None
         return parsed
 
     def expand(self, overrides: list[Override]) -> list[list[str]]:
@@ -67,8 +67,15 @@ class OverrideChecker:
         elif override.is_add() and not override.is_force_add():
             raise ConfigError(f"{key}: exists already; write {key}=VALUE without the '+'")
 
+    def _options_of(self, group: str) -> set[str]:
+        """Options of a group, those of hydra.searchpath included. Asking Hydra takes 10 ms: asked once."""
+        if group not in self._options:
+            found = self._loader.get_group_options(group, ObjectType.CONFIG, "config", self._searchpath)
+            self._options[group] = set(found)
+        return self._options[group]
+
     def _check_option(self, group: str, override: Override) -> None:
-        valid = self._groups[group]
+        valid = self._options_of(group)
         if override.package is not None:
             raise ConfigError(f"{group}@{override.package}: a group has its fixed place; write {group}=OPTION")
         if override.is_delete():

@@ -82,6 +82,9 @@ RULES: dict[str, Rule] = {
     "trainer.eval_every": _at_least(0),
     "trainer.max_tasks": _at_least(1),
     "trainer.grad_clip_norm": _ABOVE_ZERO,
+    "trainer.check_every": _at_least(1),
+    "checkpoint.every_minutes": _ABOVE_ZERO,
+    "checkpoint.max_failures": _at_least(1),
 }
 """Key -> (test, what must hold). A list is tested entry by entry; null always passes."""
 

@@ -1,7 +1,7 @@
 """The interpolations that conf/ uses: `${cil.preset:…}`, `${cil.if_split:…}`, `${cil.nonce:}`, `${cil.run_id:}`."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -23,6 +23,8 @@ PRESETS: dict[tuple[str, str], tuple[float, float, int]] = {
 def split_name(split: Mapping[str, Any]) -> str:
     """BASE-INCREMENT of a split, however it was written; '' for uneven sizes and for joint training."""
     sizes = split.get("sizes")
+    if sizes is not None and not isinstance(sizes, Sequence):
+        return ""  # a wrong type is reported when the schema is applied, after all interpolations
     if sizes is None:
         base, increment = split.get("base"), split.get("increment")
         return "" if base is None or increment is None else f"{base}-{increment}"

@@ -188,6 +188,24 @@ class TrainerConfig:
     """Largest gradient norm of a step. null: no clipping."""
     deterministic: bool = False
     """Bit-reproducible kernels on CUDA (slower); the CPU is always reproducible."""
+    check_every: int = 20
+    """A non-finite loss or gradient is found at most this many steps late."""
+    forecast: bool = True
+    """Before training, forecast the size of the last task's network (and on CUDA measure its peak memory)."""
+
+
+@dataclass
+class CheckpointConfig:
+    """When the state of a run is saved, and what is kept. Never changes a result."""
+
+    every_minutes: float = 10.0
+    """Minutes between checkpoints inside a task; one more is written at every task end and at a stop signal."""
+    keep_tasks: bool = False
+    """Keep the model of every task end, for later evaluation."""
+    keep_all: bool = False
+    """Keep the full state of a finished run (optimiser included), not only its final model."""
+    max_failures: int = 3
+    """Failed saves in a row (a full disk) after which the run stops. Until then it goes on and tries again."""
 
 
 @dataclass
@@ -238,6 +256,8 @@ class RunConfig:
     """Training loop."""
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     """Display and logs."""
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    """Saving of a run's state."""
 
 
 METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {"tagfex": TagFexConfig}

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from cil.config.names import describe_type, key_types, nearest, suggestion, unknown_key
+from cil.config.names import describe_type, key_types, suggestion, unknown_key
 from cil.config.schema import METHOD_SCHEMAS, MethodConfig, RunConfig
 from cil.errors import ConfigError
 
@@ -99,7 +99,7 @@ def wrong_type(key: str, value: Any, hint: Any) -> ConfigError:
     """The error for a value that the key's type does not take."""
     shown = "null" if value is None else repr(value)
     members = [part for part in (get_args(hint) or (hint,)) if isinstance(part, type) and issubclass(part, Enum)]
-    if members and isinstance(value, str) and nearest(value, members[0].__members__):
+    if members and isinstance(value, str):
         return ConfigError(f"{key}: {shown} is unknown; {suggestion(value, members[0].__members__)}")
     return ConfigError(f"{key}: {shown} is not valid; expected {describe_type(hint)}")
 

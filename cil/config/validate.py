@@ -112,15 +112,17 @@ def _check_model(config: RunConfig) -> None:
 
 
 def _check_images(config: RunConfig) -> None:
+    from cil.data.sources import MAX_RESIDENT_SIDE
+
     augment, size = config.augment, config.dataset.image_size
     for key, values in (("mean", augment.mean), ("std", augment.std)):
         if len(values) != 3:
             raise ConfigError(f"augment.{key}: {show(values)} must hold 3 numbers, one a channel")
-    from_files = config.dataset.source not in ("digits", "cifar") and size > 64
-    if (augment.resized_crop or augment.test_resize is not None) and not from_files:
+    if (augment.resized_crop or augment.test_resize is not None) and size <= MAX_RESIDENT_SIDE:
         key = "resized_crop" if augment.resized_crop else "test_resize"
         raise ConfigError(
-            f"augment.{key}: works only on image files larger than 64 pixels, which {config.dataset.name} has not"
+            f"augment.{key}: needs images that are decoded in training, with dataset.image_size above "
+            f"{MAX_RESIDENT_SIDE}; here it is {size}"
         )
     if augment.test_resize is not None and augment.test_resize < size:
         raise ConfigError(f"augment.test_resize: {augment.test_resize} is smaller than dataset.image_size={size}")

@@ -15,6 +15,7 @@ from cil.data.loader import BatchLoader, EpochKey, TrainBatch
 from cil.data.stream import Task, TaskStream
 from cil.engine.epoch_stats import EpochStats
 from cil.engine.evaluate import Evaluator
+from cil.engine.guard import DivergenceGuard, Place, gradient_norm
 from cil.engine.optim import learning_rate, make_optimizer
 from cil.engine.precision import autocast
 from cil.engine.task_end import TaskEnd
@@ -53,7 +54,7 @@ class Observer(Protocol):
     def on_task(self, record: Record, state: Callable[[], State]) -> None:
         """The figures after a task. May raise to stop the run."""
 
-    def check(self) -> None:
+    def check(self, state: Callable[[], State]) -> None:
         """Between batches of an evaluation. May raise to stop the run."""
 
 
@@ -89,15 +90,29 @@ class Trainer:
         self.device = device
         self.observer = observer
         self.tasks = data.stream.tasks[: config.trainer.max_tasks]
-        evaluator = Evaluator(data.loader, self._autocast, config.trainer.eval_batch_size, observer.check)
+        # Gives the state to continue from if the run is stopped now.
+        self._boundary: Callable[[], State] = self.state_dict
+        evaluator = Evaluator(
+            data.loader, self._autocast, config.trainer.eval_batch_size, lambda: observer.check(self._boundary)
+        )
         self.task_end = TaskEnd(config.memory, data, evaluator)
         self.finished_tasks = self.epoch = self.step = self.global_epoch = 0
         self.begun = False
         self.task_seconds = 0.0
         self.stats = EpochStats()
+        self.guard = DivergenceGuard(config.trainer.check_every)
         self.optimizer: torch.optim.SGD | None = None
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.trainer.precision is Precision.fp16)
-        self._total_cost = sum(self._steps(t) * self._epochs(t) * method.step_cost(t.number) for t in self.tasks)
+        self._total_cost = sum(map(self._cost, self.tasks))
+
+    @property
+    def share_done(self) -> float:
+        """Share of the run's training work that is done, in [0, 1]."""
+        done = sum(map(self._cost, self.tasks[: self.finished_tasks]))
+        if self.begun:
+            task = self.tasks[self.finished_tasks]
+            done += self.method.step_cost(task.number) * (self.epoch * self._steps(task) + self.step)
+        return done / self._total_cost
 
     def run(self) -> None:
         """Every task that is left, in turn."""
@@ -109,18 +124,27 @@ class Trainer:
         if not self.begun:
             self._begin_task(task)
         indices, targets = self._training_set(task)
+        epochs = self._epochs(task)
         record: Record = {}
-        for epoch in range(self.epoch, self._epochs(task)):
+        for epoch in range(self.epoch, epochs):
             record = self._run_epoch(task, epoch, indices, targets, started)
-            if epoch + 1 < self._epochs(task):
-                self.observer.on_epoch(record)
-                self.epoch, self.step, self.stats = epoch + 1, 0, EpochStats()
+            if epoch + 1 < epochs:
+                self._end_epoch(record)
         facts = {"train_images": len(indices), "train_seconds": time.monotonic() - started}
+        self._finish_task(task, record, facts)
+
+    def _finish_task(self, task: Task, record: Record, facts: Record) -> None:
+        """Evaluate, then move on. A run that is stopped in here continues from the last training step."""
+        last_step = self.state_dict()
+        self._boundary = lambda: last_step
         task_record = self.task_end.finish(self.method, task, record, facts)
+        self._boundary = self.state_dict
+        self.method.end_epoch(record)
+        self.observer.on_epoch(record)
+        self.global_epoch += 1
         self.finished_tasks, self.begun = task.number, False
         self.epoch = self.step = 0
         self.stats, self.task_seconds = EpochStats(), 0.0
-        self.observer.on_epoch(record)
         self.observer.on_task(task_record, self.state_dict)
 
     def _begin_task(self, task: Task) -> None:
@@ -153,41 +177,59 @@ class Trainer:
             indices, targets, self.config.trainer.batch_size, key, start_step=first_step
         )
         for batch in batches:
-            self._step(batch)
             self.step += 1
+            self._step(batch, Place(task.number, epoch + 1, self.step))
             self.task_seconds = time.monotonic() - task_started
             progress = Progress(task.number, epoch + 1, epochs, self.step, steps, cost)
             self.observer.on_step(progress, self.state_dict)
+        self.guard.flush()
         means = self.stats.compute()
-        self.method.end_epoch(means)
-        self.global_epoch += 1
         seconds = time.monotonic() - started
         images = (self.step - first_step) / self.step * len(indices)
-        record: Record = {"kind": "epoch", "task": task.number, "epoch": epoch + 1, "step": self.global_epoch}
+        record: Record = {"kind": "epoch", "task": task.number, "epoch": epoch + 1, "step": self.global_epoch + 1}
         record |= means | {"lr": rate, "time/epoch_seconds": seconds, "time/images_per_second": images / seconds}
         every = self.config.trainer.eval_every
         if every and (epoch + 1) % every == 0 and epoch + 1 < epochs:
             record |= self.task_end.classifier_accuracy(self.method, task)
         return record
 
-    def _step(self, batch: TrainBatch) -> None:
-        """One optimiser step. Nothing in here waits for the device."""
+    def _end_epoch(self, record: Record) -> None:
+        """Move on to the next epoch. Until here the run can continue from the last step."""
+        self.method.end_epoch(record)
+        self.observer.on_epoch(record)
+        self.global_epoch += 1
+        self.epoch, self.step, self.stats = self.epoch + 1, 0, EpochStats()
+
+    def _step(self, batch: TrainBatch, place: Place) -> None:
+        """One optimiser step. Nothing in here waits for the device. Raises Diverged for an earlier step."""
         assert self.optimizer is not None
+        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast():
             output = self.method.training_step(batch.views, batch.targets)
         self.scaler.scale(output.total).backward()
+        self.scaler.unscale_(self.optimizer)
+        norm = gradient_norm(trained)
         if self.config.trainer.grad_clip_norm is not None:
-            self.scaler.unscale_(self.optimizer)
-            trained = [p for group in self.optimizer.param_groups for p in group["params"]]
-            torch.nn.utils.clip_grad_norm_(trained, self.config.trainer.grad_clip_norm)
+            torch.nn.utils.clip_grads_with_norm_(trained, self.config.trainer.grad_clip_norm, norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        losses = {f"loss/{name}": Stat(term, 1) for name, term in output.terms.items()}
-        self.stats.add("", {"loss/total": Stat(output.total.detach(), 1)} | losses | output.stats)
+        losses = {"loss/total": output.total.detach()} | {f"loss/{name}": t for name, t in output.terms.items()}
+        stats = {tag: Stat(value, 1) for tag, value in losses.items()} | output.stats
+        if self.scaler.is_enabled():
+            # The scaler skips a step whose gradients overflow; that is its way of finding the scale.
+            stats["train/skipped_share"] = Stat(1 - norm.isfinite().float(), 1)
+        else:
+            losses["gradient norm"] = norm
+        self.guard.watch(place, losses)
+        self.stats.add("", stats)
 
     def state_dict(self) -> State:
-        """Everything the run is, as tensors and plain values. Tensors are the live ones: copy or save at once."""
+        """Everything the run is, as tensors and plain values. Tensors are the live ones: copy or save at once.
+
+        Raises Diverged rather than give a state that training has already ruined.
+        """
+        self.guard.flush()
         return {
             "cursor": {
                 "finished_tasks": self.finished_tasks,
@@ -220,6 +262,9 @@ class Trainer:
 
     def _autocast(self) -> AbstractContextManager:
         return autocast(self.config.trainer.precision, self.device)
+
+    def _cost(self, task: Task) -> float:
+        return self._steps(task) * self._epochs(task) * self.method.step_cost(task.number)
 
     def _epochs(self, task: Task) -> int:
         return self.config.trainer.init_epochs if task.number == 1 else self.config.trainer.inc_epochs

@@ -5,6 +5,7 @@ A curve holds the accuracy over all classes so far after each task. `None` stand
 with fewer than 6 classes, nearest-mean figures without exemplars).
 """
 
+import copy
 from collections.abc import Sequence
 
 Row = list[float | None]
@@ -73,8 +74,8 @@ class AccuracyHistory:
         }
 
     def state_dict(self) -> dict[str, dict]:
-        """Plain values."""
-        return {"matrices": self.matrices, "curves": self.curves}
+        """Plain values, copied."""
+        return copy.deepcopy({"matrices": self.matrices, "curves": self.curves})
 
     def load_state_dict(self, state: dict[str, dict]) -> None:
         """Continue from `state`."""

@@ -109,7 +109,7 @@ class TaskEnd:
             "class_means": self.class_means,
             "history": self.history.state_dict(),
             "val_history": self.val_history.state_dict(),
-            "task_records": self.task_records,
+            "task_records": list(self.task_records),
         }
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
@@ -119,4 +119,4 @@ class TaskEnd:
         self.class_means = None if means is None else means.to(device)
         self.history.load_state_dict(state["history"])
         self.val_history.load_state_dict(state["val_history"])
-        self.task_records = state["task_records"]
+        self.task_records = list(state["task_records"])

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from cil.config.schema import LossConfig
+from cil.errors import ConfigError
 from cil.losses.base import LossOutput
 from cil.losses.gap import gap_term
 from cil.losses.settings import LossSettings
@@ -45,6 +46,8 @@ class InfoNCE:
 
 
 def build(cfg: LossConfig) -> InfoNCE:
-    """The loss of `loss.name=infonce`. Raises ConfigError for settings out of range."""
+    """The loss of `loss.name=infonce`. Raises ConfigError for settings out of range, or for a weight of 0."""
     settings = LossSettings.of(cfg)
+    if settings.nce_alpha == 0:
+        raise ConfigError("loss.nce_alpha: must be greater than 0 with loss=infonce, which has no other term")
     return InfoNCE(settings)

@@ -33,7 +33,7 @@ def order_statistics_by_topk(values: Tensor, indices: list[int]) -> Tensor:
 def quantiles(values: Tensor, shares: tuple[float, ...]) -> list[Tensor]:
     """The quantiles of all `values` for ascending `shares` in [0, 1], with linear interpolation, each 0-d.
 
-    torch.quantile would sort everything, and takes 16 million values at most.
+    torch.quantile would sort everything, and refuses more than 16 million values in many versions.
     """
     positions = [share * (values.numel() - 1) for share in shares]
     indices = [index for position in positions for index in (math.floor(position), math.ceil(position))]

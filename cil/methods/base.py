@@ -53,7 +53,11 @@ class Method(Protocol):
         """See the epoch's means, by TensorBoard tag."""
 
     def end_task(self) -> None:
-        """Finish the present task, before it is evaluated."""
+        """Finish the present task, before it is evaluated.
+
+        Replaces tensors instead of changing them in place: the state of the last training step stays whole
+        until the evaluation is through.
+        """
 
     def predict(self, images: Tensor) -> Prediction:
         """Scores and features of images [B, 3, H, W]; the network is in eval mode."""

@@ -3,80 +3,39 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from cil.config.compose import Job
 from cil.config.schema import RunConfig
+from cil.config.typed import to_yaml
 from cil.data.loader import make_loader
 from cil.data.sources import load_dataset
 from cil.data.stream import TaskStream, class_order, task_sizes
-from cil.engine.loop import Progress, State, Trainer, TrainingData
+from cil.engine.guard import Diverged
+from cil.engine.loop import Trainer, TrainingData
 from cil.engine.precision import set_reproducibility
+from cil.errors import ConfigError, DataError
 from cil.methods import make_method
-from cil.run.folder import RunFolder, plain, write_atomically
+from cil.run.checkpoint import CheckpointFolder
+from cil.run.folder import RunFolder, plain, read_status, write_atomically
+from cil.run.lock import locked
+from cil.run.observer import RunObserver, Saver
 from cil.run.progress import Display
 from cil.run.recorder import Recorder
 from cil.run.result import build_result
 from cil.run.signals import Interrupted, StopSignals
 from cil.run.table import result_table
 
-Record = dict[str, Any]
 logger = logging.getLogger("cil")
 
 
-class RunObserver:
-    """Writes what the trainer reports, shows it, and stops the run when a signal has come."""
-
-    def __init__(
-        self, folder: RunFolder, recorder: Recorder, display: Display, stop: StopSignals, where: dict[str, int]
-    ) -> None:
-        self.folder = folder
-        self.recorder = recorder
-        self.display = display
-        self.check = stop.check
-        self.where = where
-        """Kept up to date: task, epoch and step (from 1) that were last completed."""
-
-    def on_step(self, progress: Progress, state: Callable[[], State]) -> None:
-        """Show progress and note it in status.json."""
-        self.where.update(task=progress.task, epoch=progress.epoch, step=progress.step)
-        self.display.step(progress)
-        left = self.display.left
-        facts = {"tasks": self.display.tasks, "epochs": progress.epochs, "steps": progress.steps}
-        self.folder.progress(**self.where, **facts, share=left.done, seconds_left=left.seconds)
-        self.check()
-
-    def on_epoch(self, record: Record) -> None:
-        """Write the figures of an epoch."""
-        self.recorder.add(record)
-        self.display.epoch(record)
-        logger.info("task %d epoch %d: %s", record["task"], record["epoch"], _figures(record))
-
-    def on_task(self, record: Record, state: Callable[[], State]) -> None:
-        """Write the figures of a task."""
-        self.recorder.add(record)
-        text = (
-            f"task {record['task']}/{self.display.tasks} done: top-1 {_show(record['task/top1'])}, "
-            f"NME {_show(record['task/nme_top1'])}, average so far {_show(record['task/incremental_avg_top1'])}"
-        )
-        logger.info(text)
-        self.display.line(text)
-
-
-def _show(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-def _figures(record: Record) -> str:
-    tags = ("loss/total", "loss/cls", "contrast/gap", "contrast/violation_rate", "train/top1", "test/top1", "lr")
-    return " ".join(f"{tag}={record[tag]:.4g}" for tag in tags if record.get(tag) is not None)
-
-
 @contextmanager
-def log_file(path: Any) -> Iterator[None]:
+def log_file(path: Path) -> Iterator[None]:
     """Write the log of this run to `path`, and of no other run of the process."""
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -106,49 +65,78 @@ def load_training_data(config: RunConfig, device: torch.device) -> TrainingData:
     return TrainingData(raw, loader, stream)
 
 
-def run_experiment(config: RunConfig, config_id: str, config_yaml: str, folder: RunFolder) -> dict[str, Any]:
-    """Train, evaluate and write the run's folder; returns the content of result.json.
+def run_experiment(job: Job, path: Path, resume: bool) -> dict[str, Any]:
+    """Train, evaluate and write the run's folder `path`; returns the content of result.json.
 
-    Raises what stopped the run, after noting it in status.json: Interrupted after a signal, DataError for
-    broken data.
+    With `resume` it goes on from the folder's newest whole checkpoint. Raises what stopped the run, after noting
+    it in status.json: Interrupted after a signal, DataError for broken data, Diverged; ConfigError, without
+    touching the folder, if another process works on it or it holds unfinished work and `resume` is false.
     """
-    folder.path.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder.config, config_yaml)
-    folder.begin()
-    where: dict[str, int] = {}
-    with log_file(folder.log), StopSignals() as stop:
-        try:
-            result = _train(config, config_id, folder, stop, where)
-        except Interrupted as error:
-            logger.warning("%s", error)
-            folder.end("interrupted", reason=str(error))
-            raise
-        except BaseException as error:
-            logger.exception("failed")
-            folder.end("failed", error=f"{type(error).__name__}: {error}", where=where or None)
-            raise
+    folder = RunFolder(path)
+    path.mkdir(parents=True, exist_ok=True)
+    with locked(path):
+        if read_status(path) and not resume:
+            raise ConfigError(f"{path}: holds an unfinished run; continue it with resume={path}")
+        write_atomically(folder.config, to_yaml(job.effective))
+        folder.begin()
+        with log_file(folder.log), StopSignals() as stop:
+            return _noting_the_end(job, folder, stop, resume)
+
+
+def _noting_the_end(job: Job, folder: RunFolder, stop: StopSignals, resume: bool) -> dict[str, Any]:
+    try:
+        result = _train(job, folder, stop, resume)
         write_atomically(folder.result, json.dumps(plain(result), indent=1) + "\n")
-        folder.end("finished", incremental_avg_top1=result["incremental_avg_top1"])
+    except Interrupted as error:
+        logger.warning("%s", error)
+        folder.end("interrupted", reason=str(error))
+        raise
+    except Diverged as error:
+        logger.error("%s", error)
+        folder.end("failed", error=str(error), where=vars(error.place), values=error.values)
+        raise
+    except BaseException as error:
+        logger.error("%s", error, exc_info=not isinstance(error, DataError))
+        folder.end("failed", error=f"{type(error).__name__}: {error}", where=folder.where)
+        raise
+    folder.end("finished", incremental_avg_top1=result["incremental_avg_top1"])
+    print(f"\n{result_table(result)}\n")
     return result
 
 
-def _train(
-    config: RunConfig, config_id: str, folder: RunFolder, stop: StopSignals, where: dict[str, int]
-) -> dict[str, Any]:
+def _stored_state(folder: RunFolder) -> dict[str, Any] | None:
+    """The newest whole checkpoint; None if the run had not come to its first one. Raises DataError."""
+    state, problems = CheckpointFolder(folder.checkpoints).newest()
+    for problem in problems:
+        logger.warning("damaged checkpoint passed over: %s", problem)
+        print(f"warning: damaged checkpoint passed over: {problem}", flush=True)
+    if state is None and (problems or "checkpoint" in read_status(folder.path)):
+        raise DataError(f"{folder.checkpoints}: no whole checkpoint is left; the run cannot be continued")
+    return state
+
+
+def _train(job: Job, folder: RunFolder, stop: StopSignals, resume: bool) -> dict[str, Any]:
     started = time.monotonic()
+    config = job.config
+    stored = _stored_state(folder) if resume else None
     set_reproducibility(config.trainer)
     device = resolve_device(config.device)
     data = load_training_data(config, device)
-    recorder = Recorder(folder.metrics, folder.tensorboard if config.tracking.tensorboard else None)
+    tensorboard = folder.tensorboard if config.tracking.tensorboard else None
+    recorder = Recorder(folder.metrics, tensorboard, stored["records"] if stored else None)
+    saver = Saver(config.checkpoint, folder, recorder, job.effective)
     display = Display(len(data.stream.tasks[: config.trainer.max_tasks]), config.tracking.progress)
-    observer = RunObserver(folder, recorder, display, stop, where)
+    observer = RunObserver(folder, recorder, display, saver, stop)
     try:
         trainer = Trainer(config, data, make_method(config), device, observer)
+        if stored is not None:
+            trainer.load_state_dict(stored["trainer"])
+            display.continue_at(trainer.share_done)
         trainer.run()
-        result = build_result(config, config_id, trainer, time.monotonic() - started)
+        result = build_result(config, job.run_id, trainer, time.monotonic() - started)
+        saver.finish(trainer.state_dict())
     finally:
         display.close()
         recorder.close()
         data.loader.close()
-    print(f"\n{result_table(result)}\n")
     return result

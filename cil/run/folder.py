@@ -1,6 +1,7 @@
 """A run's folder: where its files are, and the state that other programs may read while it runs."""
 
 import json
+import logging
 import math
 import os
 import socket
@@ -8,6 +9,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+logger = logging.getLogger("cil")
 
 
 def plain(value: Any) -> Any:
@@ -24,8 +27,11 @@ def plain(value: Any) -> Any:
 def write_atomically(path: Path, text: str) -> None:
     """Write a file that a reader sees either as it was or whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def now() -> str:
@@ -44,12 +50,19 @@ class RunFolder:
         self.result = path / "result.json"
         self.tensorboard = path / "tensorboard"
         self.log = path / "train.log"
+        self.checkpoints = path / "checkpoints"
         self._status: dict[str, Any] = {}
         self._written = 0.0
 
     def begin(self) -> None:
-        """State `running`."""
-        self._status = {"state": "running", "pid": os.getpid(), "host": socket.gethostname(), "started": now()}
+        """State `running`; keeps what an earlier part of the run noted."""
+        kept = {key: value for key, value in read_status(self.path).items() if key in ("started", "checkpoint")}
+        self._status = {"state": "running", "pid": os.getpid(), "host": socket.gethostname(), "started": now()} | kept
+        self._write_status()
+
+    def note(self, **facts: Any) -> None:
+        """Add facts to status.json at once."""
+        self._status |= facts
         self._write_status()
 
     def progress(self, **progress: Any) -> None:
@@ -58,6 +71,12 @@ class RunFolder:
         if time.monotonic() - self._written > 5:
             self._write_status()
 
+    @property
+    def where(self) -> dict[str, Any] | None:
+        """Task, epoch and step (from 1) that were last completed."""
+        progress = self._status.get("progress")
+        return None if progress is None else {key: progress[key] for key in ("task", "epoch", "step")}
+
     def end(self, state: str, **facts: Any) -> None:
         """State `finished`, `failed` or `interrupted`."""
         self._status |= {"state": state, "ended": now()} | facts
@@ -65,10 +84,16 @@ class RunFolder:
 
     def _write_status(self) -> None:
         self._written = time.monotonic()
-        write_atomically(self.status, json.dumps(plain(self._status | {"updated": now()}), indent=1) + "\n")
+        try:
+            write_atomically(self.status, json.dumps(plain(self._status | {"updated": now()}), indent=1) + "\n")
+        except OSError as error:  # a full disk must not end a run that can still be saved later
+            logger.warning("cannot write %s: %s", self.status, error)
 
 
 def read_status(folder: Path) -> dict[str, Any]:
     """The status.json of a run; empty if there is none."""
     path = folder / "status.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cil.config.compose import job_from_composed
 from cil.config.resolvers import register
-from cil.config.typed import to_yaml
-from cil.run.folder import RunFolder, read_status
+from cil.run.folder import read_status
 
 register()  # also where another process imports this module to run a job of a sweep
 
@@ -21,11 +21,13 @@ def run_job(composed: DictConfig) -> float | None:
     from cil.run.experiment import run_experiment  # torch takes seconds: not before the configuration is checked
 
     job = job_from_composed(composed)
-    folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
-    status = read_status(folder.path)
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    status = read_status(folder)
     if status.get("state") == "finished":
-        print(f"{folder.path}: already finished, skipped")
+        print(f"{folder}: already finished, skipped")
         return status.get("incremental_avg_top1")
-    print(f"run folder: {folder.path}")
-    result = run_experiment(job.config, job.run_id, to_yaml(job.effective), folder)
+    print(f"run folder: {folder}")
+    # In a sweep the folder is the job's identity: whatever it holds is this job's unfinished work.
+    result = run_experiment(job, folder, resume=hydra.mode == RunMode.MULTIRUN and bool(status))
     return result["incremental_avg_top1"]

@@ -25,6 +25,7 @@ class TimeLeft:
 
     def __init__(self) -> None:
         self.done = 0.0
+        self._first = True
         self._rate: float | None = None
         self._last = time.monotonic()
 
@@ -33,7 +34,8 @@ class TimeLeft:
         now = time.monotonic()
         rate = (now - self._last) / cost
         # The first step is slow (warm-up), so the second one starts the average anew.
-        if self._rate is None or self.done <= cost:
+        if self._rate is None or self._first:
+            self._first = self._rate is None
             self._rate = rate
         else:
             self._rate += self.SMOOTHING * (rate - self._rate)
@@ -63,6 +65,12 @@ class Display:
         if wanted and sys.stderr.isatty():
             layout = "{desc} |{bar:20}| {percentage:5.1f}% {postfix}"
             self._bar = tqdm(total=1.0, bar_format=layout, mininterval=0.2, dynamic_ncols=True, leave=False)
+
+    def continue_at(self, done: float) -> None:
+        """The run goes on where the share `done` of its work is done."""
+        self.left.done = done
+        if self._bar is not None:
+            self._bar.update(done)
 
     def step(self, progress: Progress) -> None:
         """Show a step."""

@@ -33,7 +33,7 @@ class Watcher:
     def on_task(self, record, state):
         self.tasks.append(record)
 
-    def check(self):
+    def check(self, state):
         self.checks += 1
 
 

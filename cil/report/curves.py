@@ -1,0 +1,85 @@
+"""metrics.jsonl: figures over the epochs of a run."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MAX_EPOCHS = 400
+"""Longer runs are thinned to about this many epochs; first and last epochs of tasks are always kept."""
+
+_STEP = re.compile(r'"step":\s*(\d+)')
+_TASK = re.compile(r'"task":\s*(\d+)')
+_IGNORED = ("kind", "task", "epoch", "step")
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Figures by tag, aligned with `steps` (epochs since the start of the run) and `tasks` (from 1)."""
+
+    steps: list[int] = field(default_factory=list)
+    tasks: list[int] = field(default_factory=list)
+    values: dict[str, list[float | None]] = field(default_factory=dict)
+    epochs: int = 0
+    """Epochs in the file, before thinning."""
+
+    def at(self, tag: str, index: int) -> float | None:
+        """The value at a position of `steps`; None where it was not measured."""
+        column = self.values.get(tag)
+        return column[index] if column else None
+
+    def bounds(self) -> list[tuple[int, int]]:
+        """Positions of the first and the last epoch of each task."""
+        starts = [i for i, task in enumerate(self.tasks) if i == 0 or self.tasks[i - 1] != task]
+        return list(zip(starts, [*(s - 1 for s in starts[1:]), len(self.tasks) - 1], strict=True))
+
+
+def read_curves(path: Path) -> Curves:
+    """The epochs of a metrics.jsonl, each step once (a resumed run may have written one twice: the last counts).
+
+    A last line cut short by a kill is left out. Raises ValueError naming the broken line, OSError.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found: dict[int, tuple[int, int]] = {}
+    for number, line in enumerate(lines):
+        if '"epoch"' not in line[:20]:
+            continue
+        step, task = _STEP.search(line), _TASK.search(line)
+        if step and task:
+            found[int(step[1])] = (number, int(task[1]))
+        elif number + 1 < len(lines):
+            raise ValueError(f"line {number + 1} is no record of an epoch")
+    return _parse(lines, found)
+
+
+def _parse(lines: list[str], found: dict[int, tuple[int, int]]) -> Curves:
+    steps = sorted(found)
+    every = -(-len(steps) // MAX_EPOCHS)
+    tasks = [found[step][1] for step in steps]
+    curves = Curves(epochs=len(steps))
+    for i, step in enumerate(steps):
+        edge = i in (0, len(steps) - 1) or tasks[i - 1] != tasks[i] or tasks[i + 1] != tasks[i]
+        if not (edge or step % every == 0):
+            continue
+        number = found[step][0]
+        try:
+            record = json.loads(lines[number])
+        except ValueError:
+            if number + 1 == len(lines):
+                continue
+            raise ValueError(f"line {number + 1} is not JSON") from None
+        curves.steps.append(step)
+        curves.tasks.append(tasks[i])
+        _append(curves.values, record, len(curves.steps))
+    return curves
+
+
+def _append(values: dict[str, list[float | None]], record: dict, count: int) -> None:
+    for tag, value in record.items():
+        if tag in _IGNORED or isinstance(value, bool) or not isinstance(value, int | float | None):
+            continue
+        column = values.setdefault(tag, [])
+        column.extend([None] * (count - 1 - len(column)))
+        column.append(value)
+    for column in values.values():
+        column.extend([None] * (count - len(column)))

@@ -1,0 +1,201 @@
+"""Reading runs: which folders are runs, which of them count, and why the others do not."""
+
+import json
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cil.report.curves import Curves, read_curves
+from cil.report.errors import ReportError
+from cil.report.settings import flatten, of_identity
+
+RESULT_SCHEMA_VERSION = 1
+_NEEDED = {"matrices": dict, "curves": dict, "tasks": list, "class_order": list}
+_SKIPPED_FOLDERS = {"tensorboard", "checkpoints", ".git", ".venv", "__pycache__"}
+_YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """A run that does not count, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run. `settings` are the dotted keys of its config.yaml."""
+
+    path: Path
+    settings: dict[str, Any]
+    result: dict[str, Any]
+    status: dict[str, Any]
+    curves: Curves = field(default_factory=Curves)
+
+    @property
+    def seed(self) -> Any:
+        """Seed of weights, order and augmentation."""
+        return self.settings.get("seed")
+
+    @property
+    def name(self) -> str:
+        """The run's or experiment's name."""
+        return str(self.settings.get("name", ""))
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Settings that can change a result, seed and class order included."""
+        return of_identity(self.settings)
+
+    @cached_property
+    def order(self) -> str:
+        """Short hash of the classes in the order they were learned."""
+        return sha256(json.dumps(self.result["class_order"]).encode()).hexdigest()[:8]
+
+    @property
+    def unit(self) -> tuple[Any, str]:
+        """What runs of two variants are paired by: seed and class order."""
+        return self.seed, self.order
+
+
+@dataclass
+class Found:
+    """What was found under the given paths."""
+
+    runs: list[Run] = field(default_factory=list)
+    excluded: list[Excluded] = field(default_factory=list)
+    sweeps: list[dict[str, Any]] = field(default_factory=list)
+    """Contents of sweep.json files (keys `swept` and `warnings` are read)."""
+
+
+def find_runs(paths: Iterable[Path]) -> Found:
+    """Read every run under `paths`. Raises ReportError for a path that does not exist or holds no run."""
+    found = Found()
+    seen: set[Path] = set()
+    for path in paths:
+        if not path.is_dir():
+            raise ReportError(f"{path}: no such folder" if not path.exists() else f"{path}: is not a folder")
+        folders = _run_folders(path)
+        if not folders:
+            raise ReportError(f"{path}: no run found (no result.json or status.json under it)")
+        for folder in folders:
+            if folder.resolve() not in seen:
+                seen.add(folder.resolve())
+                outcome = read_run(folder)
+                (found.runs if isinstance(outcome, Run) else found.excluded).append(outcome)  # type: ignore[attr-defined]
+        sweep_folders = {path, path.parent if path in folders else path, *(f.parent for f in folders)}
+        found.sweeps += _sweep_files(sweep_folders, seen)
+    return found
+
+
+def _run_folders(path: Path) -> list[Path]:
+    folders = []
+    for folder, children, files in os.walk(path):
+        children[:] = sorted(child for child in children if child not in _SKIPPED_FOLDERS)
+        if "result.json" in files or "status.json" in files:
+            folders.append(Path(folder))
+    return folders
+
+
+def _sweep_files(folders: set[Path], seen: set[Path]) -> list[dict[str, Any]]:
+    contents = []
+    for folder in sorted(folders):
+        path = folder / "sweep.json"
+        if path.is_file() and path.resolve() not in seen:
+            seen.add(path.resolve())
+            try:
+                content = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                content = {"warnings": [f"{path}: cannot be read"]}
+            contents.append(content if isinstance(content, dict) else {})
+    return contents
+
+
+def read_run(folder: Path) -> Run | Excluded:
+    """The run in `folder`, or why it does not count."""
+    try:
+        status = _json(folder / "status.json") if (folder / "status.json").is_file() else {}
+        problem = _not_finished(status, (folder / "result.json").is_file())
+        if problem:
+            return Excluded(folder, problem)
+        result = _json(folder / "result.json")
+        _check_result(result)
+        settings = _config(folder / "config.yaml")
+        metrics = folder / "metrics.jsonl"
+        try:
+            curves = read_curves(metrics) if metrics.is_file() else Curves()
+        except (OSError, ValueError) as error:
+            raise ValueError(f"metrics.jsonl: {error}") from None
+    except ValueError as error:
+        return Excluded(folder, str(error))
+    return Run(folder, settings, result, status, curves)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path.name} cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} cannot be read: it holds no object")
+    return content
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_YAML)  # a safe loader
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"config.yaml cannot be read: {str(error).splitlines()[0]}") from None
+    if not isinstance(content, dict) or "seed" not in content:
+        raise ValueError("config.yaml holds no configuration")
+    return flatten(content)
+
+
+def _not_finished(status: dict[str, Any], has_result: bool) -> str | None:
+    state = status.get("state")
+    if state == "failed":
+        return f"failed: {status.get('error') or 'no error recorded'}{_where(status)}"
+    if state == "interrupted":
+        return f"interrupted{_where(status)}"
+    if state == "running":
+        dead = status.get("host") == socket.gethostname() and not _alive(status.get("pid"))
+        return f"unfinished: {'its process is gone' if dead else 'still running'}{_where(status)}"
+    if state not in ("finished", None):
+        return f"unknown state {state!r}"
+    return None if has_result else "finished, but result.json is missing" if state else "result.json is missing"
+
+
+def _where(status: dict[str, Any]) -> str:
+    place = status.get("where") or status.get("progress") or {}
+    parts = [f"{name} {place[name]}" for name in ("task", "epoch", "step") if place.get(name)]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _alive(pid: Any) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (OSError, TypeError, ValueError, OverflowError) as error:
+        return isinstance(error, PermissionError)
+    return True
+
+
+def _check_result(result: dict[str, Any]) -> None:
+    version = result.get("schema_version")
+    if isinstance(version, int) and version > RESULT_SCHEMA_VERSION:
+        raise ValueError(f"result.json has schema version {version}; this program reads up to {RESULT_SCHEMA_VERSION}")
+    for key, kind in _NEEDED.items():
+        if not isinstance(result.get(key), kind):
+            raise ValueError(f"result.json lacks {key!r}")
+    matrix, curve = result["matrices"].get("top1"), result["curves"].get("top1")
+    if not matrix or not curve or len(matrix) != len(curve):
+        raise ValueError("result.json has no complete top-1 accuracy matrix")
+    if any(not isinstance(row, list) or len(row) != i + 1 for i, row in enumerate(matrix)):
+        raise ValueError("result.json: row t of the accuracy matrix must have t values")

@@ -1,0 +1,133 @@
+"""Settings of runs as dotted keys: which differ between two runs, and which differences mean anything."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from cil.config.identity import NOT_IN_IDENTITY
+from cil.config.names import show
+
+Settings = Mapping[str, Any]
+ABSENT = "(absent)"
+"""Stands for a key that a stored configuration does not have."""
+
+ORDER_KEYS = ("class_order", "class_order_seed")
+TEST_SET_KEYS = ("dataset.max_test_per_class", "dataset.holdout_per_class", "dataset.class_list")
+LOSS_FAMILY = ("loss", "margin_schedule", "ant_margin")
+"""Keys of the contrastive loss: the subject of the project, hence one factor unless told otherwise."""
+
+_OWNERS = (
+    "loss.name",
+    "loss.ant_beta",
+    "loss.ant_term",
+    "loss.gap_beta",
+    "loss.formulation",
+    "margin_schedule.name",
+    "method.name",
+)
+_NULL_MEANS_OFF = ("loss.hard_negative_ratio", "margin_schedule.gap_ratio")
+
+
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted key -> value. Lists are values."""
+    values: dict[str, Any] = {}
+    for name, value in nested.items():
+        key = f"{prefix}{name}"
+        values |= flatten(value, f"{key}.") if isinstance(value, dict) else {key: value}
+    return values
+
+
+def of_identity(settings: Settings) -> dict[str, Any]:
+    """The settings that can change a result."""
+    return {key: value for key, value in settings.items() if not covered(key, NOT_IN_IDENTITY)}
+
+
+def covered(key: str, patterns: Iterable[str]) -> bool:
+    """Whether `key` is one of the keys, or inside one of the groups, of `patterns`."""
+    return any(key == p or key.startswith(f"{p}.") or (key.rpartition(".")[2] == p) for p in patterns)
+
+
+def frozen(value: Any) -> str:
+    """A value as a hashable text; 1 and 1.0 are the same value."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    return json.dumps(value, sort_keys=True)
+
+
+def differing(a: Settings, b: Settings) -> list[str]:
+    """Keys with different values, in the order of `a`."""
+    keys = [*a, *(key for key in b if key not in a)]
+    return [key for key in keys if frozen(a.get(key, ABSENT)) != frozen(b.get(key, ABSENT))]
+
+
+def trains_without_margin(settings: Settings) -> bool:
+    """Whether the loss has no ANT bracket (its weight is recorded as null), so that the margin is only measured."""
+    return "loss.ant_beta" in settings and not settings["loss.ant_beta"]
+
+
+def unused(settings: Settings, key: str) -> bool:
+    """Whether the run records `key` without using it."""
+    if key in (*_NULL_MEANS_OFF, "ant_margin", "margin_schedule.name"):
+        return trains_without_margin(settings) or (key == "ant_margin" and settings.get(key) is None)
+    if key == "margin_schedule.end_epoch":
+        return settings.get(key) is None and settings.get("margin_schedule.name") in ("constant", "curriculum", None)
+    if covered(key, ("loss", "margin_schedule")):
+        return settings.get(key) is None
+    return key.startswith("method.") and key not in settings
+
+
+def follows(key: str, a: Settings, b: Settings) -> bool:
+    """Whether a difference in `key` only says that one of the two does not use it.
+
+    E.g. loss.ant_beta null against 1.0 beside loss.name infonce against ant.
+    """
+    if key in ("loss.name", "method.name") or not (unused(a, key) or unused(b, key)):
+        return False
+    return any(owner != key and a.get(owner) != b.get(owner) for owner in _OWNERS)
+
+
+def real_differences(a: Settings, b: Settings) -> list[str]:
+    """Differing keys without those that only follow from another one."""
+    return [key for key in differing(a, b) if not follows(key, a, b)]
+
+
+def short_name(key: str, keys: Sequence[str]) -> str:
+    """`loss` for loss.name, ant_margin for itself, the last part where no other key of `keys` ends like it."""
+    group, _, last = key.rpartition(".")
+    if last == "name" and group:
+        return group
+    return last if sum(other.rpartition(".")[2] == last for other in keys) == 1 else key
+
+
+def show_setting(value: Any) -> str:
+    """A value for people."""
+    return str(value) if isinstance(value, str) else show(value)
+
+
+def parse_overrides(text: str) -> dict[str, Any]:
+    """'loss=ant ant_margin=0.1' (spaces or commas between) -> {"loss": "ant", "ant_margin": 0.1}.
+
+    Raises ValueError where a part is no KEY=VALUE.
+    """
+    wanted = {}
+    for part in text.replace(",", " ").split():
+        key, equals, value = part.partition("=")
+        if not equals or not key:
+            raise ValueError(f"{part!r} is not KEY=VALUE")
+        try:
+            wanted[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ValueError(f"{part!r} has no readable value") from None
+    return wanted
+
+
+def matches(settings: Settings, wanted: Settings) -> bool:
+    """Whether every wanted key has that value; `loss` stands for loss.name, `gap_beta` for loss.gap_beta."""
+    for key, value in wanted.items():
+        names = [key, f"{key}.name", *(name for name in settings if name.endswith(f".{key}"))]
+        found = next((settings[name] for name in names if name in settings), ABSENT)
+        if frozen(found) != frozen(value):
+            return False
+    return True

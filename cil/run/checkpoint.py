@@ -1,0 +1,127 @@
+"""Checkpoints: one file with everything, written so that a crash at any moment leaves a good one behind.
+
+The file's name ends in the SHA-256 of its content, so a cut or altered file shows itself. A new file is written
+under a temporary name, flushed to disk, read back and only then renamed; the one before it goes last.
+Files hold tensors and plain Python values only: `torch.load` reads them with its safe defaults.
+"""
+
+import hashlib
+import io
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+State = dict[str, Any]
+NAME = re.compile(r"(?P<label>t\d+-e\d+-s\d+|task-\d+|final)-(?P<digest>[0-9a-f]{16})\.pt")
+CHUNK = 1 << 24
+
+
+class DamagedCheckpoint(Exception):
+    """A checkpoint's content is not what was written. The message names the file."""
+
+
+def _digest(data: bytes | memoryview) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _write(path: Path, data: memoryview) -> None:
+    with path.open("wb") as file:
+        for start in range(0, len(data), CHUNK):
+            file.write(data[start : start + CHUNK])
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_checkpoint(folder: Path, label: str, state: State) -> Path:
+    """Write `state` as `label`-digest.pt. Raises OSError (a full disk, say); then nothing new is left behind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # Serialised in memory first: PyTorch's writer does not report a full disk as an OSError.
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    data = buffer.getbuffer()
+    digest = _digest(data)
+    path = folder / f"{label}-{digest}.pt"
+    temporary = folder / f".{path.name}.tmp"
+    try:
+        _write(temporary, data)
+        if _digest(temporary.read_bytes()) != digest:
+            raise OSError(f"{temporary}: what was read back is not what was written")
+        os.replace(temporary, path)
+        _sync_folder(folder)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def read_checkpoint(path: Path) -> State:
+    """The state in `path`, on the CPU. Raises DamagedCheckpoint; executes nothing the file may contain."""
+    match = NAME.fullmatch(path.name)
+    try:
+        data = path.read_bytes()
+        if match is None or _digest(data) != match["digest"]:
+            raise DamagedCheckpoint(f"{path}: the content does not match the checksum in its name")
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except DamagedCheckpoint:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DamagedCheckpoint(f"{path}: cannot be read: {reason}") from None
+
+
+class CheckpointFolder:
+    """The checkpoints of one run: the newest two to continue from, models of finished tasks, the final model."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def _labelled(self, prefix: str) -> list[Path]:
+        """Files with a label that starts with `prefix`, oldest position first. The clock plays no part."""
+        if not self.folder.is_dir():
+            return []
+        found = [path for path in self.folder.iterdir() if NAME.fullmatch(path.name)]
+        return sorted(path for path in found if path.name.startswith(prefix))
+
+    def save(self, state: State) -> Path:
+        """Save a state to continue from, and remove all but it and the one before. Raises OSError."""
+        cursor = state["trainer"]["cursor"]
+        label = f"t{cursor['finished_tasks'] + 1:04d}-e{cursor['epoch']:06d}-s{cursor['step']:08d}"
+        path = write_checkpoint(self.folder, label, state)
+        older = [old for old in self._labelled("t0") if old.name < label]
+        for old in self._labelled("t0"):
+            # Files of a later position are left over from a run that had to go on from an earlier one.
+            if old != path and old not in older[-1:]:
+                old.unlink(missing_ok=True)
+        return path
+
+    def newest(self) -> tuple[State | None, list[str]]:
+        """The newest state that is whole, and a line for each damaged file that was passed over."""
+        problems = []
+        for path in reversed(self._labelled("t0")):
+            try:
+                return read_checkpoint(path), problems
+            except DamagedCheckpoint as error:
+                problems.append(str(error))
+        return None, problems
+
+    def save_model(self, label: str, state: State) -> Path:
+        """Keep a model for later evaluation: `task-03` or `final`."""
+        for old in self._labelled(f"{label}-"):
+            old.unlink()
+        return write_checkpoint(self.folder, label, state)
+
+    def remove_resumable(self) -> None:
+        """Remove what a finished run does not need to be evaluated."""
+        for path in self._labelled("t0"):
+            path.unlink(missing_ok=True)

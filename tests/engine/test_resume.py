@@ -1,0 +1,92 @@
+"""A run continued from any step boundary equals the unbroken one, bit for bit."""
+
+import io
+
+import pytest
+import torch
+
+from tests.engine.test_loop import Watcher, assert_equal_weights, make_trainer, untimed
+
+SETTINGS = ("loss=ant_adaptive", "margin_schedule.gap_ratio=0.8", "trainer.eval_every=1", "dataset.holdout_per_class=2")
+
+
+class Stop(BaseException):
+    """Stands for a signal."""
+
+
+def through_a_file(state: dict) -> dict:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=True)
+
+
+class StopAt(Watcher):
+    """Saves and stops at the n-th step, evaluation batch or task end."""
+
+    def __init__(self, kind: str, count: int):
+        super().__init__()
+        self.kind, self.left = kind, count
+        self.state = None
+
+    def _count(self, kind, state):
+        self.left -= kind == self.kind
+        if self.left == 0:
+            self.state = through_a_file(state())
+            raise Stop
+
+    def on_step(self, progress, state):
+        super().on_step(progress, state)
+        self._count("step", state)
+
+    def on_task(self, record, state):
+        super().on_task(record, state)
+        self._count("task", state)
+
+    def check(self, state):
+        self._count("evaluation", state)
+
+
+@pytest.fixture(scope="module")
+def unbroken():
+    trainer = make_trainer(*SETTINGS)
+    trainer.run()
+    return trainer
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [("step", 1), ("step", 4), ("step", 9), ("step", 10), ("step", 17), ("step", 19), ("task", 1), ("task", 2)]
+    # Every place where an evaluation can be stopped: in the middle of a task, while herding, after alignment.
+    + [("evaluation", n) for n in (1, 4, 6, 8, 10, 11, 14, 17, 20, 22)],
+)
+def test_a_continued_run_equals_the_unbroken_one(unbroken, kind, count):
+    first = make_trainer(*SETTINGS, observer=StopAt(kind, count))
+    with pytest.raises(Stop):
+        first.run()
+    second = make_trainer(*SETTINGS)
+    second.load_state_dict(first.observer.state)
+    second.run()
+    assert_equal_weights(second, unbroken)
+    records = [untimed(r) for r in unbroken.observer.epochs]
+    continued = [untimed(r) for r in second.observer.epochs]
+    assert continued == records[len(records) - len(continued) :]
+    assert second.task_end.history.state_dict() == unbroken.task_end.history.state_dict()
+    assert second.task_end.memory.state_dict() == unbroken.task_end.memory.state_dict()
+    tasks = [untimed(r) for r in second.task_end.task_records]
+    assert tasks == [untimed(r) for r in unbroken.task_end.task_records]
+    total = sum(step.cost for step in second.observer.steps)
+    assert abs(total + share_before(first) - 1) < 1e-9
+
+
+def share_before(trainer) -> float:
+    return sum(step.cost for step in trainer.observer.steps)
+
+
+def test_a_network_of_another_size_is_refused():
+    first = make_trainer(*SETTINGS, observer=StopAt("step", 2))
+    with pytest.raises(Stop):
+        first.run()
+    other = make_trainer(*SETTINGS, "backbone.projector_out=32")
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        other.load_state_dict(first.observer.state)
