@@ -10,21 +10,20 @@ import sys
 
 import hydra
 
-from cil.config.compose import VERSION_BASE, plan
+from cil.config.compose import VERSION_BASE, Plan, plan
 from cil.config.locations import config_dir
 from cil.errors import ConfigError, DataError
-from cil.run.job import run_job
+from cil.run.job import continue_run, repeat_run, run_job
 from cil.run.signals import Interrupted
 
 
 def main() -> int:
     """Exit code: 0 done, 1 a run failed, 2 the configuration is wrong, 128 + signal interrupted."""
-    # Hydra then lets exceptions through, and they are reported here.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        for warning in plan(sys.argv[1:]).warnings:
+        planned = plan(sys.argv[1:])
+        for warning in planned.warnings:
             print(f"warning: {warning}", file=sys.stderr)
-        hydra.main(version_base=VERSION_BASE, config_path=str(config_dir()), config_name="config")(run_job)()
+        _start(planned)
     except ConfigError as error:
         return _stop(f"configuration error: {error}", 2)
     except DataError as error:
@@ -34,8 +33,20 @@ def main() -> int:
     except KeyboardInterrupt:
         return _stop("interrupted", 128 + signal.SIGINT)
     except Exception as error:
-        return _stop(f"failed: {type(error).__name__}: {error} (the traceback is in the run's train.log)", 1)
+        return _stop(f"failed: {type(error).__name__}: {error} (more in the run's train.log)", 1)
     return 0
+
+
+def _start(planned: Plan) -> None:
+    if planned.resume is not None:
+        continue_run(planned.jobs[0], planned.resume)
+    elif planned.rerun:
+        repeat_run(planned.jobs[0])
+    else:
+        # Hydra then lets exceptions through, and they are reported above.
+        os.environ["HYDRA_FULL_ERROR"] = "1"
+        sys.argv[1:] = planned.argv
+        hydra.main(version_base=VERSION_BASE, config_path=str(config_dir()), config_name="config")(run_job)()
 
 
 def _stop(message: str, code: int) -> int:

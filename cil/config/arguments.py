@@ -1,12 +1,13 @@
 """The command line: which of Hydra's options were given, and the overrides."""
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 
+from cil.config.launch import LaunchConfig, split_launch
 from cil.errors import ConfigError
 
 
@@ -24,6 +25,7 @@ class Arguments:
     """Hydra prints something that does not depend on the overrides: leave them alone."""
     config_dir: str | None
     package: str | None
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
 
 
 def parse_arguments(argv: list[str]) -> Arguments:
@@ -44,7 +46,11 @@ def parse_arguments(argv: list[str]) -> Arguments:
     opaque = bool(options.hydra_help or options.shell_completion)
     show = bool(opaque or options.help or options.cfg is not None or options.info is not None)
     package = options.package if options.cfg else None
-    return Arguments(argv, options.overrides, options.multirun, show, opaque, options.config_dir, package)
+    launch = split_launch(options.overrides)
+    argv = [text for text in argv if text not in options.overrides or text in launch.overrides]
+    return Arguments(
+        argv, launch.overrides, options.multirun, show, opaque, options.config_dir, package, launch.options
+    )
 
 
 def _expand_home(text: str) -> str:

@@ -23,11 +23,13 @@ from omegaconf.errors import OmegaConfBaseException
 from cil.config.arguments import Arguments, parse_arguments
 from cil.config.effective import effective
 from cil.config.identity import NOT_IN_IDENTITY, run_id
+from cil.config.launch import LaunchConfig
 from cil.config.locations import config_dir
 from cil.config.overrides import OverrideChecker, written_keys
 from cil.config.ranges import check_ranges
 from cil.config.resolvers import register
 from cil.config.schema import RunConfig
+from cil.config.stored import refuse_differences, refuse_groups, stored_config, with_overrides
 from cil.config.typed import plain, typed
 from cil.config.validate import validate
 from cil.errors import ConfigError
@@ -69,6 +71,10 @@ class Plan:
     """Those of all jobs, each line once."""
     argv: list[str] = field(default_factory=list)
     """The command line for Hydra: `~/` in values replaced by the home folder, which Hydra cannot read."""
+    resume: Path | None = None
+    """Folder of the run that the one job continues."""
+    rerun: bool = False
+    """The one job starts anew from a stored configuration."""
 
 
 def compose_jobs(argv: list[str]) -> list[Job]:
@@ -81,12 +87,15 @@ def plan(argv: list[str]) -> Plan:
     arguments = parse_arguments(argv)
     if arguments.opaque:
         return Plan([], show=True, argv=arguments.argv)
+    launch = arguments.launch
     with _one_line():
         loader = _loader(arguments.config_dir)
         checker = OverrideChecker(loader)
         overrides = checker.parse(arguments.overrides)
         for override in overrides:
             checker.check(override)
+        if launch.resume is not None or launch.rerun is not None:
+            return _stored_plan(loader, checker, overrides, launch, arguments)
         if arguments.show:
             checker.refuse_sweep(overrides)
             _check_shown(loader, arguments)
@@ -103,6 +112,36 @@ def plan(argv: list[str]) -> Plan:
         jobs, warnings = _distinct(list(_sweep(loader, checker, composed)))
         lines = warnings + [line for job in jobs for line in job.warnings]
         return Plan(jobs, multirun=True, warnings=list(dict.fromkeys(lines)), argv=arguments.argv)
+
+
+def _stored_plan(
+    loader: ConfigLoaderImpl,
+    checker: OverrideChecker,
+    overrides: list[Override],
+    launch: LaunchConfig,
+    arguments: Arguments,
+) -> Plan:
+    """The plan of resume=RUN or rerun=RUN."""
+    key, folder = ("resume", launch.resume) if launch.resume is not None else ("rerun", launch.rerun)
+    assert folder is not None
+    if arguments.multirun or arguments.show:
+        raise ConfigError(f"{key}: continues or repeats one run; it cannot stand beside -m, --cfg and the like")
+    checker.refuse_sweep(overrides)
+    stored = stored_config(key, folder)
+    texts = _task_overrides(overrides)
+    groups = [text for text in texts if text.partition("=")[0].lstrip("+~") in checker.groups]
+    if key == "rerun":
+        refuse_groups(texts, checker.groups)
+    if groups:
+        # The command that started the run, given again: it has to lead to the same settings.
+        job = job_from_composed(_compose(loader, arguments.overrides, RunMode.RUN), texts, written_keys(overrides))
+    else:
+        values = {str(o.key_or_group): o.value() for o in overrides if not o.is_hydra_override()}
+        job = job_from_composed(OmegaConf.create(with_overrides(stored, values)), texts, written_keys(overrides))
+    if key == "resume":
+        refuse_differences(folder, stored, job.effective)
+        return Plan([job], warnings=job.warnings, resume=Path(folder).expanduser())
+    return Plan([job], warnings=job.warnings, rerun=True)
 
 
 def job_from_composed(composed: DictConfig, overrides: Collection[str] = (), written: Collection[str] = ()) -> Job:

@@ -29,6 +29,13 @@ def run_id(effective: dict[str, Any]) -> str:
 
     A class list counts with its content, not its path.
     """
+    kept = identity_part(effective)
+    text = json.dumps([RESULTS_VERSION, kept], sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def identity_part(effective: dict[str, Any]) -> dict[str, Any]:
+    """The part of the effective configuration that can change results."""
     kept = deepcopy(effective)
     for key in NOT_IN_IDENTITY:
         group, _, last = key.rpartition(".")
@@ -36,8 +43,7 @@ def run_id(effective: dict[str, Any]) -> str:
     class_list = kept["dataset"]["class_list"]
     if class_list is not None:
         kept["dataset"]["class_list"] = _content_hash(class_list)
-    text = json.dumps([RESULTS_VERSION, kept], sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return kept
 
 
 def _content_hash(path: str) -> str:

@@ -21,7 +21,7 @@ class OverrideChecker:
         self._parser = OverridesParser.create(config_loader=loader)
         self._searchpath: list[str] = []
         self._options: dict[str, set[str]] = {}
-        self._groups = [group for group in loader.list_groups("") if group != "hydra"]
+        self.groups = [group for group in loader.list_groups("") if group != "hydra"]
 
     def parse(self, texts: list[str]) -> list[Override]:
         """Parsed overrides. Raises ConfigError for bad syntax."""
@@ -58,10 +58,10 @@ class OverrideChecker:
         key = str(override.key_or_group)
         if override.is_hydra_override():
             return
-        if key in self._groups:
+        if key in self.groups:
             self._check_option(key, override)
         elif key not in key_types():
-            raise unknown_key(key, self._groups)
+            raise unknown_key(key, self.groups)
         elif override.is_delete():
             raise ConfigError(f"{key}: cannot be deleted; write {key}=null to switch it off, where null is allowed")
         elif override.is_add() and not override.is_force_add():

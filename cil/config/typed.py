@@ -9,7 +9,7 @@ from typing import Any, cast, get_args
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError  # type: ignore[import-untyped]
+from yaml import YAMLError
 
 from cil.config.names import describe_type, key_types, suggestion, unknown_key
 from cil.config.schema import METHOD_SCHEMAS, MethodConfig, RunConfig

@@ -1,6 +1,6 @@
 """Evaluation: classifier and nearest-mean-of-exemplars accuracy, class by class."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ class Scores:
         hits, total = self.hits[kind], int(self.total[first:last].sum())
         return None if hits is None or not total else 100 * int(hits[first:last].sum()) / total
 
-    def rows(self, tasks: list[Task]) -> dict[str, Row]:
+    def rows(self, tasks: Sequence[Task]) -> dict[str, Row]:
         """One row of each accuracy matrix."""
         return {kind: [self.accuracy(kind, t.first, t.known) for t in tasks] for kind in KINDS}
 

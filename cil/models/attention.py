@@ -38,7 +38,8 @@ class MergeAttention(nn.Module):
         s = self.norm_specific(specific)
         keys = torch.cat([a @ self.key_agnostic, s @ self.key_specific], dim=1)
         values = torch.cat([a @ self.value_agnostic, s @ self.value_specific], dim=1)
-        merged = F.scaled_dot_product_attention(*map(self._split_heads, (s @ self.query, keys, values)))
+        queries, keys, values = map(self._split_heads, (s @ self.query, keys, values))
+        merged = F.scaled_dot_product_attention(queries, keys, values)
         return merged.transpose(1, 2).flatten(2)
 
     def _split_heads(self, x: Tensor) -> Tensor:

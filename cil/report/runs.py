@@ -12,9 +12,11 @@ from typing import Any
 
 import yaml
 
+from cil.config.identity import RESULTS_VERSION, run_id
+from cil.engine.metrics import KINDS, figure_name, headline
 from cil.report.curves import Curves, read_curves
 from cil.report.errors import ReportError
-from cil.report.settings import flatten, of_identity
+from cil.report.settings import flatten, of_identity, unflatten
 
 RESULT_SCHEMA_VERSION = 1
 _NEEDED = {"matrices": dict, "curves": dict, "tasks": list, "class_order": list}
@@ -51,6 +53,11 @@ class Run:
         return str(self.settings.get("name", ""))
 
     @cached_property
+    def accuracies(self) -> dict[str, float | None]:
+        """Headline figures by the names of result.json, computed from its matrices and curves; `val.` ones too."""
+        return _accuracies(self.result) | {f"val.{k}": v for k, v in _accuracies(self.result.get("val") or {}).items()}
+
+    @cached_property
     def identity(self) -> dict[str, Any]:
         """Settings that can change a result, seed and class order included."""
         return of_identity(self.settings)
@@ -64,6 +71,31 @@ class Run:
     def unit(self) -> tuple[Any, str]:
         """What runs of two variants are paired by: seed and class order."""
         return self.seed, self.order
+
+
+def code_version(run: Run) -> tuple[Any, ...]:
+    """What stands for the code that made the numbers: the results version, and the program's own version.
+
+    A result.json without `results_version` tells it by its config_id, a hash that includes the version.
+    """
+    version = run.result.get("results_version")
+    if version is None and run.settings.get("dataset.class_list") is None:
+        try:
+            current = run_id(unflatten(run.settings)) == run.result.get("config_id")
+        except (KeyError, TypeError, ValueError):
+            current = False
+        version = RESULTS_VERSION if current else f"not {RESULTS_VERSION}"
+    return version, (run.result.get("versions") or {}).get("cil")
+
+
+def _accuracies(source: dict[str, Any]) -> dict[str, float | None]:
+    matrices, curves = source.get("matrices") or {}, source.get("curves") or {}
+    return {
+        figure_name(figure, kind): value
+        for kind in KINDS
+        if matrices.get(kind) and curves.get(kind)
+        for figure, value in headline(matrices[kind], curves[kind]).items()
+    }
 
 
 @dataclass
@@ -199,3 +231,7 @@ def _check_result(result: dict[str, Any]) -> None:
         raise ValueError("result.json has no complete top-1 accuracy matrix")
     if any(not isinstance(row, list) or len(row) != i + 1 for i, row in enumerate(matrix)):
         raise ValueError("result.json: row t of the accuracy matrix must have t values")
+    for figure, value in headline(matrix, curve).items():
+        stored = result.get(figure_name(figure, "top1"))
+        if stored is not None and (value is None or abs(stored - value) > 1e-6):
+            raise ValueError(f"result.json contradicts itself: {figure_name(figure, 'top1')} is {stored}, not {value}")

@@ -18,7 +18,7 @@ TEST_SET_KEYS = ("dataset.max_test_per_class", "dataset.holdout_per_class", "dat
 LOSS_FAMILY = ("loss", "margin_schedule", "ant_margin")
 """Keys of the contrastive loss: the subject of the project, hence one factor unless told otherwise."""
 
-_OWNERS = (
+OWNERS = (
     "loss.name",
     "loss.ant_beta",
     "loss.ant_term",
@@ -27,6 +27,7 @@ _OWNERS = (
     "margin_schedule.name",
     "method.name",
 )
+"""Keys that decide which others are used."""
 _NULL_MEANS_OFF = ("loss.hard_negative_ratio", "margin_schedule.gap_ratio")
 
 
@@ -39,6 +40,18 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return values
 
 
+def unflatten(settings: Settings) -> dict[str, Any]:
+    """The nested configuration of dotted keys."""
+    nested: dict[str, Any] = {}
+    for key, value in settings.items():
+        *groups, last = key.split(".")
+        node = nested
+        for group in groups:
+            node = node.setdefault(group, {})
+        node[last] = value
+    return nested
+
+
 def of_identity(settings: Settings) -> dict[str, Any]:
     """The settings that can change a result."""
     return {key: value for key, value in settings.items() if not covered(key, NOT_IN_IDENTITY)}
@@ -46,7 +59,7 @@ def of_identity(settings: Settings) -> dict[str, Any]:
 
 def covered(key: str, patterns: Iterable[str]) -> bool:
     """Whether `key` is one of the keys, or inside one of the groups, of `patterns`."""
-    return any(key == p or key.startswith(f"{p}.") or (key.rpartition(".")[2] == p) for p in patterns)
+    return any(key == pattern or key.startswith(f"{pattern}.") for pattern in patterns)
 
 
 def frozen(value: Any) -> str:
@@ -85,7 +98,7 @@ def follows(key: str, a: Settings, b: Settings) -> bool:
     """
     if key in ("loss.name", "method.name") or not (unused(a, key) or unused(b, key)):
         return False
-    return any(owner != key and a.get(owner) != b.get(owner) for owner in _OWNERS)
+    return any(owner != key and a.get(owner) != b.get(owner) for owner in OWNERS)
 
 
 def real_differences(a: Settings, b: Settings) -> list[str]:

@@ -107,7 +107,7 @@ class CheckpointFolder:
 
     def newest(self) -> tuple[State | None, list[str]]:
         """The newest state that is whole, and a line for each damaged file that was passed over."""
-        problems = []
+        problems: list[str] = []
         for path in reversed(self._labelled("t0")):
             try:
                 return read_checkpoint(path), problems

@@ -1,12 +1,14 @@
-"""The function that Hydra calls for each job. It must be importable: launchers send it to other processes."""
+"""How a job starts: called by Hydra, from resume=RUN, or from rerun=RUN. Imports no torch before it trains."""
 
+import secrets
+from datetime import datetime
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from cil.config.compose import job_from_composed
+from cil.config.compose import Job, job_from_composed
 from cil.config.resolvers import register
 from cil.run.folder import read_status
 
@@ -16,18 +18,31 @@ register()  # also where another process imports this module to run a job of a s
 def run_job(composed: DictConfig) -> float | None:
     """Run the composed job in Hydra's output folder; returns incremental_avg_top1 (for optimisers).
 
-    A job that is already finished there is left as it is.
+    It must stay importable: launchers send it to other processes.
     """
-    from cil.run.experiment import run_experiment  # torch takes seconds: not before the configuration is checked
-
-    job = job_from_composed(composed)
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
+    # In a sweep the folder is the job's identity: whatever it holds is this job's own unfinished work.
+    return _run(job_from_composed(composed), folder, resume=hydra.mode == RunMode.MULTIRUN)
+
+
+def continue_run(job: Job, folder: Path) -> float | None:
+    """Go on with the run in `folder`."""
+    return _run(job, folder, resume=True)
+
+
+def repeat_run(job: Job) -> float | None:
+    """Start a new run of a stored configuration."""
+    name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(3)}"
+    return _run(job, Path("outputs") / job.config.name / name, resume=False)
+
+
+def _run(job: Job, folder: Path, resume: bool) -> float | None:
     status = read_status(folder)
     if status.get("state") == "finished":
-        print(f"{folder}: already finished, skipped")
+        print(f"{folder}: already finished, nothing to do")
         return status.get("incremental_avg_top1")
-    print(f"run folder: {folder}")
-    # In a sweep the folder is the job's identity: whatever it holds is this job's unfinished work.
-    result = run_experiment(job, folder, resume=hydra.mode == RunMode.MULTIRUN and bool(status))
-    return result["incremental_avg_top1"]
+    from cil.run.experiment import run_experiment  # torch takes seconds
+
+    print(f"run folder: {folder}", flush=True)
+    return run_experiment(job, folder, resume)["incremental_avg_top1"]

@@ -1,0 +1,76 @@
+"""Jobs from a stored configuration: `resume=RUN` and `rerun=RUN`."""
+
+from collections.abc import Collection
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from cil.config.identity import identity_part, run_id
+from cil.config.names import show
+from cil.config.schema import LossConfig, MarginScheduleConfig
+from cil.config.typed import load_effective, plain
+from cil.errors import ConfigError
+
+
+def stored_config(key: str, folder: str) -> dict[str, Any]:
+    """The effective configuration in a run's folder. Raises ConfigError naming `key` (resume or rerun)."""
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise ConfigError(f"{key}: {folder} is not a folder; valid is a run's folder, e.g. outputs/NAME/TIME")
+    if not (path / "config.yaml").is_file():
+        raise ConfigError(f"{key}: {folder} holds no config.yaml, so it is not a run's folder")
+    return plain(load_effective(path / "config.yaml"))
+
+
+def with_overrides(stored: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`stored` with single keys changed. Keys that were null because unused start at their defaults again."""
+    config = OmegaConf.create(stored)
+    for group, schema in (("loss", LossConfig), ("margin_schedule", MarginScheduleConfig)):
+        defaults = plain(schema())  # type: ignore[arg-type]
+        for item in fields(schema):
+            if config[group][item.name] is None:
+                config[group][item.name] = defaults[item.name]
+    if "margin_schedule.initial_margin" in values and "ant_margin" not in values:
+        config.ant_margin = None
+    for key, value in values.items():
+        OmegaConf.update(config, key, value, merge=False)
+    result: dict[str, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
+    return result
+
+
+def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested groups as one dictionary of dotted keys."""
+    out: dict[str, Any] = {}
+    for key, value in config.items():
+        out |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return out
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """`key: old -> new` for every key that can change results."""
+    before, after = flat(identity_part(old)), flat(identity_part(new))
+    return [
+        f"{key}: {show(before.get(key))} -> {show(after.get(key))}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]
+
+
+def refuse_differences(folder: str, stored: dict[str, Any], new: dict[str, Any]) -> None:
+    """Raises ConfigError listing what a continued run would change of its results."""
+    if run_id(stored) == run_id(new):
+        return
+    raise ConfigError(
+        f"resume: {folder} was started with other settings, and a continued run must equal an unbroken one "
+        f"({'; '.join(differences(stored, new))}); leave them out, or start a new run with rerun={folder}"
+    )
+
+
+def refuse_groups(overrides: Collection[str], groups: Collection[str]) -> None:
+    """Raises ConfigError for a group choice beside rerun."""
+    for text in overrides:
+        key = text.partition("=")[0].lstrip("+~")
+        if key in groups:
+            raise ConfigError(f"{text}: beside rerun only single keys can be changed, e.g. {key}.KEY=VALUE")

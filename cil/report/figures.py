@@ -1,0 +1,96 @@
+"""The figures of a run: what they are called, how they are shown, and where they come from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cil.engine.metrics import mean
+from cil.report.runs import Run
+
+VAL = "val."
+"""Prefix of the figures on validation images."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """How a figure is shown. better: 1 higher, -1 lower, 0 neither."""
+
+    key: str
+    label: str
+    unit: str = "%"
+    better: int = 0
+    digits: int = 2
+    scale: float = 1.0
+
+    def show(self, value: float | None, signed: bool = False) -> str:
+        """A number with this figure's digits; blank for None."""
+        if value is None:
+            return ""
+        shown = value * self.scale
+        if self.key == "hours":
+            return f"{shown:+.3g}" if signed else f"{shown:.3g}"
+        text = f"{shown:+.{self.digits}f}" if signed else f"{shown:.{self.digits}f}"
+        return text.replace("-0." + "0" * self.digits, "0." + "0" * self.digits) if float(text) == 0 else text
+
+    @property
+    def title(self) -> str:
+        """Label with unit."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+
+ACCURACIES = (
+    Figure("incremental_avg_top1", "average", better=1),
+    Figure("last_top1", "last", better=1),
+    Figure("forgetting_top1", "forgetting", better=-1),
+    Figure("nme_incremental_avg_top1", "NME average", better=1),
+    Figure("nme_last_top1", "NME last", better=1),
+)
+DYNAMICS = (
+    Figure("gap", "gap", unit="", digits=3),
+    Figure("violation_rate", "violations", scale=100, digits=1),
+)
+COSTS = (Figure("hours", "hours", unit="h", better=-1),)
+_BY_KEY = {figure.key: figure for figure in (*ACCURACIES, *DYNAMICS, *COSTS)}
+_CURVE_NAMES = {"gap": "contrast/gap", "violation_rate": "contrast/violation_rate", "margin": "contrast/margin"}
+
+
+def figure_of(key: str) -> Figure:
+    """The figure of a key: one of the above, a validation figure, or any other figure of a run shown plainly."""
+    if key.startswith(VAL):
+        test = figure_of(key.removeprefix(VAL))
+        return Figure(key, f"val {test.label}", test.unit, test.better, test.digits, test.scale)
+    return _BY_KEY.get(key) or Figure(key, key, unit="", digits=4)
+
+
+def tag_of(key: str) -> str | None:
+    """The tag of metrics.jsonl that holds a figure's curve; None where there is none."""
+    tag = _CURVE_NAMES.get(key, key)
+    return tag if "/" in tag or tag == "lr" else None
+
+
+def figure_value(run: Run, key: str) -> float | None:
+    """The value of a figure at the end of a run; None where it was not measured.
+
+    key: a headline figure of result.json (`val.` before it: on the validation images), gap, violation_rate,
+    margin, hours, seconds_per_epoch, parameters, or any tag of metrics.jsonl (last epoch of the last task).
+    """
+    if key in run.accuracies:
+        return run.accuracies[key]
+    if key == "hours":
+        seconds = run.result.get("seconds")
+        return None if seconds is None else seconds / 3600
+    if key == "seconds_per_epoch":
+        return mean(run.curves.values.get("time/epoch_seconds", []))
+    if tag := tag_of(key):
+        return run.curves.at(tag, -1) if run.curves.steps else None
+    value: Any = run.result.get(key)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def forgetting_by_task(matrix: Sequence[Sequence[float | None]]) -> list[float | None]:
+    """Best accuracy before the last task minus final accuracy, for every task but the last."""
+    drops: list[float | None] = []
+    for task, final in enumerate(matrix[-1][:-1]):
+        earlier = [value for row in matrix[task:-1] if (value := row[task]) is not None]
+        drops.append(max(earlier) - final if earlier and final is not None else None)
+    return drops

@@ -1,0 +1,227 @@
+"""Groups of runs that differ only in seed (and class order), inside problems that can be compared at all."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cil.report.errors import ReportError
+from cil.report.figures import figure_value
+from cil.report.runs import Excluded, Run, code_version
+from cil.report.settings import (
+    ABSENT,
+    ORDER_KEYS,
+    OWNERS,
+    TEST_SET_KEYS,
+    covered,
+    frozen,
+    matches,
+    parse_overrides,
+    real_differences,
+    short_name,
+    show_setting,
+    unused,
+)
+from cil.report.statistics import Summary, summarise
+
+Unit = tuple[Any, str]
+_PROBLEM_KEYS = ("dataset.name", "dataset.source", "dataset.classes", "split", "trainer.max_tasks")
+
+
+@dataclass
+class Group:
+    """Runs of one configuration. One run a unit (seed, class order) counts; `repeats` holds all of each unit."""
+
+    settings: dict[str, Any]
+    """Settings that can change a result, without seed, class order and test set."""
+    runs: dict[Unit, Run]
+    repeats: dict[Unit, list[Run]]
+    label: str = ""
+
+    @property
+    def names(self) -> set[str]:
+        """Names of the runs (of the experiment they belong to)."""
+        return {run.name for run in self.runs.values()}
+
+    @property
+    def seeds(self) -> list[Any]:
+        """Seeds, in order."""
+        return sorted({run.seed for run in self.runs.values()}, key=natural)
+
+    def summary(self, figure: str) -> Summary:
+        """Mean and deviation of a figure over the runs."""
+        return summarise([figure_value(run, figure) for run in self.runs.values()])
+
+
+@dataclass
+class Problem:
+    """Groups that learned the same classes of the same data set in the same steps."""
+
+    title: str
+    groups: list[Group]
+    keys: list[str] = field(default_factory=list)
+    """Settings in which the groups differ (but for those that follow from another one)."""
+    baseline: Group | None = None
+    baseline_reason: str = ""
+
+    @property
+    def runs(self) -> list[Run]:
+        """Every run that counts."""
+        return [run for group in self.groups for run in group.runs.values()]
+
+    @property
+    def variants(self) -> list[Group]:
+        """Every group but the baseline."""
+        return [group for group in self.groups if group is not self.baseline]
+
+    @property
+    def has_val(self) -> bool:
+        """Whether every run has figures on validation images."""
+        return all(run.result.get("val") for run in self.runs)
+
+
+def natural(value: Any) -> list[tuple[int, float, str]]:
+    """Sort key: numbers inside a text by value, so that 10 comes after 9."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", str(value))
+    return [(0, float(part), "") if i % 2 else (1, 0.0, part) for i, part in enumerate(parts) if part]
+
+
+def make_problems(runs: Sequence[Run]) -> tuple[list[Problem], list[Excluded]]:
+    """Problems with their groups, and the runs that repeat another one."""
+    by_problem: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        by_problem[_problem_key(run)].append(run)
+    problems, duplicates = [], []
+    for members in by_problem.values():
+        groups, repeated = _make_groups(members)
+        duplicates += repeated
+        problem = Problem(_title(members[0]), groups)
+        problem.keys = _shown_keys(groups)
+        _label(problem)
+        groups.sort(key=lambda group: natural(group.label))
+        problems.append(problem)
+    problems.sort(key=lambda problem: natural(problem.title))
+    return problems, duplicates
+
+
+def _problem_key(run: Run) -> str:
+    kept = {key: value for key, value in run.settings.items() if covered(key, _PROBLEM_KEYS)}
+    return frozen([sorted(kept.items()), len(run.result["matrices"]["top1"])])
+
+
+def _title(run: Run) -> str:
+    sizes = [task.get("size") for task in sorted(run.result["tasks"], key=lambda task: task.get("task", 0))]
+    tasks = len(run.result["matrices"]["top1"])
+    shown = "+".join(map(str, sizes)) if len(sizes) <= 6 else f"{sizes[0]}+{sizes[1]}+...+{sizes[-1]}"
+    dataset = run.settings.get("dataset.name", run.result.get("dataset", "?"))
+    return f"{dataset}, {tasks} task{'s' if tasks > 1 else ''} of {shown} classes"
+
+
+def _make_groups(runs: list[Run]) -> tuple[list[Group], list[Excluded]]:
+    left_out = ("seed", *ORDER_KEYS, *TEST_SET_KEYS)
+    by_settings: dict[str, Group] = {}
+    duplicates = []
+    for run in sorted(runs, key=lambda run: (str(run.status.get("started", "")), str(run.path))):
+        settings = {key: value for key, value in run.identity.items() if key not in left_out}
+        group = by_settings.setdefault(
+            frozen(sorted((k, frozen(v)) for k, v in settings.items())), Group(settings, {}, {})
+        )
+        first = group.runs.setdefault(run.unit, run)
+        repeats = group.repeats.setdefault(run.unit, [])
+        if first is not run:
+            reason, is_repeat = _duplicate_of(first, run, repeats)
+            duplicates.append(Excluded(run.path, f"duplicate: {reason} {first.path}"))
+            if not is_repeat:
+                continue
+        repeats.append(run)
+    return list(by_settings.values()), duplicates
+
+
+def _duplicate_of(first: Run, run: Run, repeats: Sequence[Run]) -> tuple[str, bool]:
+    """What `run` is to the `first` run of its unit, and whether it counts for the noise floor."""
+    if run.identity != first.identity:
+        return "same seed, another test set than", False
+    if code_version(run) != code_version(first):
+        return "same configuration, other code than", False
+    if any(run.result == other.result and run.status == other.status for other in repeats):
+        return "a copy of", False
+    return "a repeat (for the noise floor only) of", True
+
+
+def _shown_keys(groups: list[Group]) -> list[str]:
+    candidates = [key for key in _all_keys(groups) if len({frozen(g.settings.get(key, ABSENT)) for g in groups}) > 1]
+    kept = {*candidates, *OWNERS}  # every pair of groups is looked at
+    narrow = [{key: value for key, value in group.settings.items() if key in kept} for group in groups]
+    shown: set[str] = set()
+    for i, a in enumerate(narrow):
+        for b in narrow[:i]:
+            shown |= set(real_differences(a, b))
+    return [key for key in candidates if key in shown]
+
+
+def _all_keys(groups: list[Group]) -> list[str]:
+    return list(dict.fromkeys(key for group in groups for key in group.settings))
+
+
+def _label(problem: Problem) -> None:
+    groups = problem.groups
+    names = [next(iter(group.names)) if len(group.names) == 1 else "" for group in groups]
+    if len(groups) == 1 or (all(names) and len(set(names)) == len(groups)):
+        for group, name in zip(groups, names, strict=True):
+            group.label = name or group_text(group, problem.keys) or "runs"
+        return
+    for group in groups:
+        group.label = group_text(group, problem.keys) or "the rest"
+
+
+def group_text(group: Group, keys: Sequence[str]) -> str:
+    """The group's values of `keys`, e.g. 'loss=ant ant_margin=0.1'; keys it does not use are left out."""
+    everything = list(group.settings)
+    ordered = sorted(keys, key=lambda key: not key.endswith(".name"))
+    return " ".join(
+        f"{short_name(key, everything)}={show_setting(group.settings.get(key, ABSENT))}"
+        for key in ordered
+        if not unused(group.settings, key)
+    )
+
+
+def choose_baselines(problems: Sequence[Problem], wanted: str | None) -> None:
+    """Set each problem's baseline. Raises ReportError where `wanted` (a name, or KEY=VALUE...) fits no or several."""
+    found = []
+    for problem in problems:
+        fitting = _fitting(problem, wanted) if wanted else []
+        if len(fitting) > 1:
+            labels = "; ".join(group.label for group in fitting)
+            raise ReportError(f"--baseline: {wanted!r} fits {len(fitting)} groups of {problem.title}: {labels}")
+        if fitting:
+            found.append(problem)
+            problem.baseline, problem.baseline_reason = fitting[0], "chosen with --baseline"
+        elif len(problem.groups) > 1:
+            problem.baseline, problem.baseline_reason = _default(problem.groups)
+            if wanted:
+                problem.baseline_reason += f"; no group fits --baseline {wanted}"
+    if wanted and not found:
+        labels = "; ".join(group.label for problem in problems for group in problem.groups)
+        raise ReportError(f"--baseline: no group fits {wanted!r}; groups: {labels}")
+
+
+def _fitting(problem: Problem, wanted: str) -> list[Group]:
+    named = [group for group in problem.groups if wanted in group.names or wanted == group.label]
+    if named or "=" not in wanted:
+        return named
+    try:
+        overrides = parse_overrides(wanted)
+    except ValueError as error:
+        raise ReportError(f"--baseline: {error}") from None
+    return [group for group in problem.groups if matches(group.settings, overrides)]
+
+
+def _default(groups: Sequence[Group]) -> tuple[Group, str]:
+    named = [group for group in groups if "baseline" in group.names]
+    if len(named) == 1:
+        return named[0], "the group named baseline"
+    infonce = [group for group in groups if group.settings.get("loss.name") == "infonce"]
+    if len(infonce) == 1:
+        return infonce[0], "the only group with loss=infonce"
+    return groups[0], "the first group, as none is named baseline and no single one has loss=infonce"

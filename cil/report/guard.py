@@ -1,0 +1,189 @@
+"""What must not be averaged or compared, and what a reader must be warned of."""
+
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Sequence
+from hashlib import sha256
+from typing import Any
+
+from cil.report.errors import ReportError
+from cil.report.figures import VAL
+from cil.report.groups import Group, Problem
+from cil.report.runs import Run, code_version
+from cil.report.settings import (
+    LOSS_FAMILY,
+    ORDER_KEYS,
+    TEST_SET_KEYS,
+    covered,
+    real_differences,
+    short_name,
+    show_setting,
+)
+
+ALLOWABLE = ("class_order", "test_set", "code")
+
+
+def check_mixtures(problems: Sequence[Problem], allowed: Collection[str]) -> list[str]:
+    """Warnings for mixtures that were allowed. Raises ReportError for one that was not."""
+    warnings = []
+    for problem in problems:
+        for kind, text in _mixtures(problem):
+            if kind not in allowed:
+                raise ReportError(f"{problem.title}: refused, {text}; choose paths that agree, or --allow {kind}")
+            warnings.append(f"{problem.title}: {text}. Their figures are averaged all the same (--allow {kind}).")
+    return warnings
+
+
+def _mixtures(problem: Problem) -> list[tuple[str, str]]:
+    runs = [run for group in problem.groups for runs in group.repeats.values() for run in runs]
+    checks = (
+        ("class_order", "class orders", {id(run): run.order for run in runs}, _show_order),
+        ("test_set", "test sets", _test_sets(runs), _show_test_set),
+        (
+            "code",
+            "versions of the code that made the numbers",
+            {id(run): code_version(run) for run in runs},
+            _show_code,
+        ),
+    )
+    found = []
+    for kind, what, values, show in checks:
+        examples: dict[Hashable, Run] = {}
+        for run in runs:
+            examples.setdefault(values[id(run)], run)
+        if len(examples) > 1:
+            shown = "; ".join(f"{show(run)} in {run.path}" for run in list(examples.values())[:3])
+            found.append((kind, f"the runs have {len(examples)} {what} ({shown})"))
+    return found
+
+
+def _test_sets(runs: Sequence[Run]) -> dict[int, Hashable]:
+    """A value for each run that differs where the test images do, as far as result.json and config.yaml tell."""
+    values: dict[int, Hashable] = {}
+    for run in runs:
+        keys = tuple(repr(run.settings.get(key)) for key in TEST_SET_KEYS if key != "dataset.class_list")
+        values[id(run)] = (keys, (run.result.get("class_list") or {}).get("sha256"))
+    counts: dict[Hashable, set[tuple[Any, ...]]] = defaultdict(set)
+    images = {id(run): tuple(task.get("test_images") for task in run.result["tasks"]) for run in runs}
+    for run in runs:  # numbers of images can be compared only where the classes come in the same order
+        counts[run.order].add(images[id(run)])
+    return {id(run): (values[id(run)], images[id(run)] if len(counts[run.order]) > 1 else None) for run in runs}
+
+
+def _show_order(run: Run) -> str:
+    order = run.settings.get("class_order")
+    if isinstance(order, list):
+        return f"a list starting with {', '.join(map(str, order[:5]))}"
+    return f"{order} with class_order_seed {run.settings.get('class_order_seed')}" if order == "random" else f"{order}"
+
+
+def _show_test_set(run: Run) -> str:
+    parts = [f"{key.rpartition('.')[2]} {show_setting(run.settings.get(key))}" for key in TEST_SET_KEYS]
+    images = run.result["tasks"][-1].get("test_images")
+    return f"{', '.join(parts)}, {images} images" if images is not None else ", ".join(parts)
+
+
+def _show_code(run: Run) -> str:
+    version, program = code_version(run)
+    return f"results version {version}, cil {program}"
+
+
+def factor_of(problem: Problem, declared: Sequence[str], sweeps: Sequence[dict[str, Any]]) -> tuple[list[str], str]:
+    """Patterns of the keys that comparisons are about, and how that was decided.
+
+    declared (--factor) wins; then the one key that the sweeps swept; then the only key in which the groups
+    differ; then the contrastive loss as a whole, if the groups differ in it.
+    """
+    if declared:
+        patterns = [key for text in declared for key in _expand(text, problem)]
+        return patterns, f"{', '.join(declared)} (declared)"
+    swept = {key for sweep in sweeps for key in sweep.get("swept") or []} - {"seed", *ORDER_KEYS}
+    if len(swept) == 1:
+        key = swept.pop()
+        return _expand(key, problem), f"{key} (the key that was swept)"
+    if len(problem.keys) == 1:
+        return list(problem.keys), f"{problem.keys[0]} (the only setting in which the groups differ)"
+    if any(covered(key, LOSS_FAMILY) for key in problem.keys):
+        return list(LOSS_FAMILY), "the contrastive loss and its margin (assumed; --factor KEY declares another)"
+    return [], "none (the groups differ in several settings; --factor KEY declares one)"
+
+
+def _expand(text: str, problem: Problem) -> list[str]:
+    return [text, *(key for key in problem.keys if key.rpartition(".")[2] == text)]
+
+
+def beyond_factor(a: Group, b: Group, factor: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Settings in which two groups differ, and those of them that are not part of the factor, as texts."""
+    differing, beyond = [], []
+    for key in real_differences(a.settings, b.settings):
+        values = [show_setting(group.settings.get(key, "absent")) for group in (b, a)]
+        text = f"{short_name(key, list(a.settings))} {values[0]} → {values[1]}"
+        differing.append(text)
+        if not covered(key, factor):
+            beyond.append(f"{key} {values[0]} → {values[1]}")
+    return differing, beyond
+
+
+def without_effect(problem: Problem) -> list[str]:
+    """Warnings for settings that changed neither losses nor accuracies: the runs themselves say so.
+
+    Two groups that agree in every loss of every epoch and in every accuracy matrix, for all common seeds.
+    """
+    prints = [{unit: _fingerprint(run) for unit, run in group.runs.items()} for group in problem.groups]
+    found: dict[tuple[str, ...], list[tuple[Group, Group, int]]] = defaultdict(list)
+    for i, a in enumerate(problem.groups):
+        for j in range(i):
+            common = prints[i].keys() & prints[j].keys()
+            if common and all(prints[i][unit] == prints[j][unit] for unit in common):
+                keys = real_differences(problem.groups[j].settings, a.settings)
+                found[tuple(keys)].append((problem.groups[j], a, len(common)))
+    warnings = []
+    for keys, pairs in found.items():
+        a, b, _ = pairs[0]
+        values = " and ".join(
+            ", ".join(f"{key}={show_setting(group.settings.get(key))}" for key in keys) for group in (a, b)
+        )
+        seeds = min(count for *_, count in pairs)
+        more = f" (and {len(pairs) - 1} more pairs of values)" if len(pairs) > 1 else ""
+        warnings.append(
+            f"no effect: {values}{more} gave the same losses and accuracies, bit for bit, in all {seeds} common "
+            f"run{'s' if seeds > 1 else ''}. {', '.join(keys) or 'The difference'} changes nothing here."
+        )
+    return warnings
+
+
+def _fingerprint(run: Run) -> str:
+    trained = {tag: values for tag, values in run.curves.values.items() if tag.startswith(("loss/", "train/"))}
+    text = repr((run.result["matrices"], sorted(trained.items()), run.curves.steps))
+    return sha256(text.encode()).hexdigest()
+
+
+def code_notes(problem: Problem) -> list[str]:
+    """Differences between runs that should not move numbers, but might."""
+    notes = []
+    commits = {str(run.result.get("git_commit")) for run in problem.runs}
+    if len(commits) > 1:
+        shown = ", ".join(sorted(commit[:10] for commit in commits))
+        notes.append(f"{problem.title}: runs of {len(commits)} commits ({shown}), of the same results version.")
+    if any("+changes" in commit for commit in commits):
+        notes.append(f"{problem.title}: some runs are of a tree with uncommitted changes.")
+    for what, values in (
+        ("torch", {str((run.result.get("versions") or {}).get("torch")) for run in problem.runs}),
+        ("device", {str((run.result.get("device") or {}).get("name")) for run in problem.runs}),
+    ):
+        if len(values) > 1:
+            notes.append(f"{problem.title}: runs of several {what}s: {', '.join(sorted(values))}.")
+    return notes
+
+
+def primary_figure(problem: Problem) -> tuple[str, str]:
+    """The figure that ranks variants, and what has to be said about it."""
+    if problem.has_val:
+        return f"{VAL}incremental_avg_top1", (
+            "Ranked by the validation images (dataset.holdout_per_class); the test figures played no part in it."
+        )
+    some = any(run.result.get("val") for run in problem.runs)
+    why = "not every run has validation images" if some else "no validation images (dataset.holdout_per_class)"
+    return "incremental_avg_top1", (
+        f"Ranked by test figures: {why}. A setting chosen from this page is chosen on the test set, so its test "
+        "figures are too good by an unknown amount."
+    )
