@@ -13,7 +13,7 @@ import hydra
 from cil.config.compose import VERSION_BASE, Plan, plan
 from cil.config.locations import config_dir
 from cil.errors import ConfigError, DataError
-from cil.run.job import continue_run, repeat_run, run_job
+from cil.run.job import SingleRunFailed, continue_run, repeat_run, run_job
 from cil.run.signals import Interrupted
 
 
@@ -46,7 +46,10 @@ def _start(planned: Plan) -> None:
         # Hydra then lets exceptions through, and they are reported above.
         os.environ["HYDRA_FULL_ERROR"] = "1"
         sys.argv[1:] = planned.argv
-        hydra.main(version_base=VERSION_BASE, config_path=str(config_dir()), config_name="config")(run_job)()
+        try:
+            hydra.main(version_base=VERSION_BASE, config_path=str(config_dir()), config_name="config")(run_job)()
+        except SingleRunFailed as error:
+            raise error.__cause__ or error from None
 
 
 def _stop(message: str, code: int) -> int:

@@ -216,6 +216,10 @@ class TrackingConfig:
     """Write TensorBoard events into the run's folder."""
     progress: bool = True
     """Show the progress bar."""
+    confusion_matrix: bool = True
+    """Draw the confusion matrix of every task into TensorBoard."""
+    similarity_histogram: bool = True
+    """Draw the similarities of positive and negative pairs after every task into TensorBoard."""
 
 
 @dataclass

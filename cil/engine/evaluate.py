@@ -25,6 +25,8 @@ class Scores:
     """int64 [C]."""
     hits: dict[str, np.ndarray | None]
     """int64 [C] by kind (cil.engine.metrics.KINDS); None where a kind was not measured."""
+    confusion: np.ndarray
+    """int64 [C, C]: images of class (row) that the classifier took for class (column)."""
 
     def accuracy(self, kind: str, first: int = 0, last: int | None = None) -> float | None:
         """Per cent over the classes first..last-1."""
@@ -34,6 +36,23 @@ class Scores:
     def rows(self, tasks: Sequence[Task]) -> dict[str, Row]:
         """One row of each accuracy matrix."""
         return {kind: [self.accuracy(kind, t.first, t.known) for t in tasks] for kind in KINDS}
+
+    def at_chance(self, first: int) -> bool:
+        """Whether the classifier tells the classes from `first` on no better than without looking at the images.
+
+        Chance is the share of hits among their images that independent predictions of the same frequencies would
+        have (as in Cohen's kappa), plus two standard deviations. A classifier that always names one of the new
+        classes is at chance, one that mixes them up with old ones but not with each other is not. A single new
+        class has nothing to be told from, so there chance is one in all classes; with one class in all, no.
+        """
+        rows = self.confusion[first:]
+        images, classes = int(rows.sum()), rows.shape[1]
+        if not images or classes == 1:
+            return False
+        hits = np.trace(rows, offset=first)
+        share = float((rows.sum(axis=1) * rows[:, first:].sum(axis=0)).sum()) / images**2
+        chance = share if len(rows) > 1 else 1 / classes
+        return bool(hits / images <= chance + 2 * (chance * (1 - chance) / images) ** 0.5)
 
     def overall(self) -> dict[str, float | None]:
         """Accuracy over all classes, by kind."""
@@ -83,6 +102,7 @@ class Evaluator:
         """
         device_targets: Tensor | None = None
         hits: dict[str, list[Tensor]] = {kind: [] for kind in KINDS}
+        predicted: list[Tensor] = []
         start = classes = 0
         batches = self.loader.eval_batches(split, indices, self.batch_size)
         for result in predictions(method, batches, self.autocast, self.check):
@@ -91,6 +111,7 @@ class Evaluator:
                 classes = result.logits.shape[1]
             labels = device_targets[start : start + len(result.logits)]
             start += len(labels)
+            predicted.append(result.logits.argmax(dim=1))
             ranked = {"": result.logits}
             if class_means is not None:
                 # Nearest first: the negative distance is the score.
@@ -98,7 +119,8 @@ class Evaluator:
             for prefix, scores in ranked.items():
                 for name, correct in _top_k(scores, labels).items():
                     hits[prefix + name].append(correct)
-        return _count(hits, targets, classes)
+        confusion = _confusion(targets, torch.cat(predicted).cpu().numpy(), classes)
+        return Scores(np.bincount(targets, minlength=classes), _count(hits, targets, classes), confusion)
 
 
 def _distances(features: Tensor, class_means: Tensor) -> Tensor:
@@ -115,9 +137,13 @@ def _top_k(scores: Tensor, labels: Tensor) -> dict[str, Tensor]:
     return found
 
 
-def _count(hits: dict[str, list[Tensor]], targets: np.ndarray, classes: int) -> Scores:
+def _confusion(targets: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    return np.bincount(targets * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+
+
+def _count(hits: dict[str, list[Tensor]], targets: np.ndarray, classes: int) -> dict[str, np.ndarray | None]:
     counted: dict[str, np.ndarray | None] = {}
     for kind, correct in hits.items():
         flags = torch.cat(correct).cpu().numpy() if correct else None
         counted[kind] = None if flags is None else np.bincount(targets[flags], minlength=classes)
-    return Scores(np.bincount(targets, minlength=classes), counted)
+    return counted

@@ -15,6 +15,7 @@ from cil.data.loader import BatchLoader, EpochKey, TrainBatch
 from cil.data.stream import Task, TaskStream
 from cil.engine.epoch_stats import EpochStats
 from cil.engine.evaluate import Evaluator
+from cil.engine.figure_data import FigureData
 from cil.engine.guard import DivergenceGuard, Place, gradient_norm
 from cil.engine.optim import learning_rate, make_optimizer
 from cil.engine.precision import autocast
@@ -95,7 +96,8 @@ class Trainer:
         evaluator = Evaluator(
             data.loader, self._autocast, config.trainer.eval_batch_size, lambda: observer.check(self._boundary)
         )
-        self.task_end = TaskEnd(config.memory, data, evaluator)
+        figures = FigureData(config, data.loader, self._autocast, evaluator.check)
+        self.task_end = TaskEnd(config.memory, data, evaluator, figures)
         self.finished_tasks = self.epoch = self.step = self.global_epoch = 0
         self.begun = False
         self.task_seconds = 0.0

@@ -12,6 +12,7 @@ from cil.data.herding import class_mean, herd
 from cil.data.memory import ExemplarMemory, quota
 from cil.data.stream import Task
 from cil.engine.evaluate import Evaluator, Scores
+from cil.engine.figure_data import FigureData
 from cil.engine.metrics import AccuracyHistory
 from cil.methods.base import Method
 
@@ -25,10 +26,13 @@ TASK_FIGURES = ("incremental_avg_top1", "forgetting_top1", "nme_incremental_avg_
 class TaskEnd:
     """Keeps what a run carries from task to task besides the network: exemplars, class means and figures."""
 
-    def __init__(self, config: MemoryConfig, data: "TrainingData", evaluator: Evaluator) -> None:
+    def __init__(
+        self, config: MemoryConfig, data: "TrainingData", evaluator: Evaluator, figures: FigureData
+    ) -> None:
         self.config = config
         self.data = data
         self.evaluator = evaluator
+        self.figures = figures
         self.memory = ExemplarMemory(config, len(data.raw.classes))
         self.class_means: Tensor | None = None
         self.history = AccuracyHistory()
@@ -36,7 +40,10 @@ class TaskEnd:
         self.task_records: list[Record] = []
 
     def finish(self, method: Method, task: Task, epoch_record: Record, facts: Record) -> Record:
-        """Memory, alignment, evaluation, in this order; completes `epoch_record` and returns the task's record."""
+        """Memory, alignment, evaluation, in this order; completes `epoch_record` and returns the task's record.
+
+        `figures` of the record is what is to be drawn; it is not kept here.
+        """
         self._update_memory(method, task)
         method.end_task()
         scores = self._evaluate(method, task, self.class_means)
@@ -49,11 +56,22 @@ class TaskEnd:
         facts |= {
             "exemplars": len(self.memory.all_indices()),
             "test_images": int(scores["test"].total.sum()),
+            "new_classes_at_chance": scores["test"].at_chance(task.first),
             "loss_weights": method.loss_weights(),
         }
         record = self._record(task) | facts
+        indices, targets = self._at_hand(task)
+        figures = self.figures.collect(method, tasks, scores["test"], indices, targets)
         self.task_records.append(record)
-        return record
+        return record | {"figures": figures}
+
+    def _at_hand(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
+        """(indices, targets) of the task's train images and of the exemplars of earlier classes."""
+        new, targets = self.data.indices("train", task.first, task.known)
+        kept = self.memory.all_indices()
+        positions = self.data.stream.positions(self.data.raw.train.labels[kept])
+        old = positions < task.first
+        return np.concatenate([new, kept[old]]), np.concatenate([targets, positions[old]])
 
     def classifier_accuracy(self, method: Method, task: Task) -> Record:
         """Top-1 over all classes so far in the middle of a task, by tag."""

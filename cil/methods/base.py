@@ -62,6 +62,11 @@ class Method(Protocol):
     def predict(self, images: Tensor) -> Prediction:
         """Scores and features of images [B, 3, H, W]; the network is in eval mode."""
 
+    def similarities(self, views: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Cosine similarities of the positive and of the negative pairs of two views [2B, 3, H, W], as the
+        contrastive loss pairs them, of any shape; None without such a loss. The network is in eval mode.
+        """
+
     def loss_weights(self) -> dict[str, float]:
         """Weight of each loss term in the present task: total = sum of weight * term."""
 

@@ -12,6 +12,8 @@ from cil.data.stream import Task
 from cil.engine.seeding import generator
 from cil.losses.base import Stat, make_loss
 from cil.losses.margins import MarginSchedule
+from cil.losses.settings import LossSettings
+from cil.losses.similarity import cosine_matrix, split_pairs
 from cil.methods.base import Prediction, StepOutput
 from cil.models.tagfex_net import TagFexNet, TrainOutputs
 
@@ -23,6 +25,7 @@ class TagFex:
         assert isinstance(config.method, TagFexConfig)
         self.config = config.method
         self.seed = config.seed
+        self.loss_config = config.loss
         self.contrastive_loss = make_loss(config.loss)
         self.schedule = MarginSchedule(config.margin_schedule, config.ant_margin)
         self.network = TagFexNet(config.backbone, config.method, lambda part: generator(self.seed, "init", part))
@@ -128,6 +131,12 @@ class TagFex:
         features = self.network.features(images)
         with torch.no_grad():
             return Prediction(_wide(self.network.classifier(features)), _wide(features))
+
+    def similarities(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the task-agnostic embeddings."""
+        embeddings = self.network.embed(views)
+        pairs = split_pairs(cosine_matrix(embeddings, embeddings), LossSettings.of(self.loss_config).negatives)
+        return pairs.positives, pairs.negatives
 
     def step_cost(self, task: int) -> float:
         """In units of one forward pass: two trained nets (three passes each), frozen nets and the teacher."""

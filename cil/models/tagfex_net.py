@@ -102,10 +102,10 @@ class TagFexNet(nn.Module):
             self.predictor = fresh_linear(self.width, self.width, stream("predictor"))
             self.attention = MergeAttention(self.width, self.config.attention_heads)
         assert self.attention is not None
-        device = self.attention.query.device
-        # Generators live on the CPU, so that a run draws the same weights on every device.
-        self.attention.cpu().reset_parameters(stream("attention"))
-        self.attention.to(device)
+        # Drawn on the CPU, so that a run has the same weights on every device.
+        fresh = MergeAttention(self.width, self.config.attention_heads)
+        fresh.reset_parameters(stream("attention"))
+        self.attention.load_state_dict(fresh.state_dict())
 
     @torch.no_grad()
     def _new_ts_net(self, generator: torch.Generator) -> ResNet:
@@ -160,6 +160,11 @@ class TagFexNet(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """Concatenated task-specific features [B, t * d]. Put the network into eval mode first."""
         return torch.cat([pool(net(images)) for net in self.ts_nets], dim=1)
+
+    @torch.no_grad()
+    def embed(self, images: Tensor) -> Tensor:
+        """Projected task-agnostic features [B, D]. Put the network into eval mode first."""
+        return self.projector(pool(self.ta_net(images)))
 
     @torch.no_grad()
     def align(self) -> None:

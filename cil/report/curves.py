@@ -63,7 +63,7 @@ def _parse(lines: list[str], found: dict[int, tuple[int, int]]) -> Curves:
             continue
         number = found[step][0]
         try:
-            record = json.loads(lines[number])
+            record = json.loads(lines[number], parse_constant=lambda _: None)
         except ValueError:
             if number + 1 == len(lines):
                 continue

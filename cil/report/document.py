@@ -10,6 +10,8 @@ class Heading:
 
     text: str
     level: int = 2
+    page_only: bool = False
+    """For the HTML page only, like a drawing."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class Paragraph:
 
     text: str
     kind: str = "text"
+    page_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Table:
     note: str = ""
     latex: bool = False
     """Whether the LaTeX file holds it."""
+    page_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Drawing:
     legend: str = ""
     caption: str = ""
     small: bool = False
+    page_only: bool = True
 
 
 Block = Heading | Paragraph | Table | Drawing
@@ -56,6 +61,10 @@ class Document:
     def add(self, *blocks: Block) -> None:
         """Append blocks."""
         self.blocks += blocks
+
+    def without_page(self) -> list[Block]:
+        """The blocks that plain text can show."""
+        return [block for block in self.blocks if not block.page_only]
 
     def texts(self, texts: Sequence[str], kind: str = "text") -> None:
         """Append paragraphs."""

@@ -28,7 +28,7 @@ class Figure:
             return ""
         shown = value * self.scale
         if self.key == "hours":
-            return f"{shown:+.3g}" if signed else f"{shown:.3g}"
+            return f"{shown:+.2g}" if signed else f"{shown:.2g}"
         text = f"{shown:+.{self.digits}f}" if signed else f"{shown:.{self.digits}f}"
         return text.replace("-0." + "0" * self.digits, "0." + "0" * self.digits) if float(text) == 0 else text
 
@@ -49,7 +49,7 @@ DYNAMICS = (
     Figure("gap", "gap", unit="", digits=3),
     Figure("violation_rate", "violations", scale=100, digits=1),
 )
-COSTS = (Figure("hours", "hours", unit="h", better=-1),)
+COSTS = (Figure("hours", "hours", unit="", better=-1),)
 _BY_KEY = {figure.key: figure for figure in (*ACCURACIES, *DYNAMICS, *COSTS)}
 _CURVE_NAMES = {"gap": "contrast/gap", "violation_rate": "contrast/violation_rate", "margin": "contrast/margin"}
 

@@ -113,7 +113,10 @@ def _problem_key(run: Run) -> str:
 def _title(run: Run) -> str:
     sizes = [task.get("size") for task in sorted(run.result["tasks"], key=lambda task: task.get("task", 0))]
     tasks = len(run.result["matrices"]["top1"])
-    shown = "+".join(map(str, sizes)) if len(sizes) <= 6 else f"{sizes[0]}+{sizes[1]}+...+{sizes[-1]}"
+    shown = str(sizes[0])
+    if len(set(sizes)) > 1:
+        later = f"{len(sizes) - 1} x {sizes[1]}"
+        shown += f" + {later}" if len(set(sizes[1:])) == 1 else "".join(f"+{size}" for size in sizes[1:])
     dataset = run.settings.get("dataset.name", run.result.get("dataset", "?"))
     return f"{dataset}, {tasks} task{'s' if tasks > 1 else ''} of {shown} classes"
 

@@ -11,7 +11,6 @@ from cil.report.groups import Group, Problem
 from cil.report.runs import Run, code_version
 from cil.report.settings import (
     LOSS_FAMILY,
-    ORDER_KEYS,
     TEST_SET_KEYS,
     covered,
     real_differences,
@@ -87,19 +86,15 @@ def _show_code(run: Run) -> str:
     return f"results version {version}, cil {program}"
 
 
-def factor_of(problem: Problem, declared: Sequence[str], sweeps: Sequence[dict[str, Any]]) -> tuple[list[str], str]:
+def factor_of(problem: Problem, declared: Sequence[str]) -> tuple[list[str], str]:
     """Patterns of the keys that comparisons are about, and how that was decided.
 
-    declared (--factor) wins; then the one key that the sweeps swept; then the only key in which the groups
-    differ; then the contrastive loss as a whole, if the groups differ in it.
+    declared (--factor) wins; then the only key in which the groups differ; then the contrastive loss as a whole,
+    if the groups differ in it.
     """
     if declared:
-        patterns = [key for text in declared for key in _expand(text, problem)]
+        patterns = [pattern for key in declared for pattern in _expand(key, problem)]
         return patterns, f"{', '.join(declared)} (declared)"
-    swept = {key for sweep in sweeps for key in sweep.get("swept") or []} - {"seed", *ORDER_KEYS}
-    if len(swept) == 1:
-        key = swept.pop()
-        return _expand(key, problem), f"{key} (the key that was swept)"
     if len(problem.keys) == 1:
         return list(problem.keys), f"{problem.keys[0]} (the only setting in which the groups differ)"
     if any(covered(key, LOSS_FAMILY) for key in problem.keys):
@@ -107,8 +102,11 @@ def factor_of(problem: Problem, declared: Sequence[str], sweeps: Sequence[dict[s
     return [], "none (the groups differ in several settings; --factor KEY declares one)"
 
 
-def _expand(text: str, problem: Problem) -> list[str]:
-    return [text, *(key for key in problem.keys if key.rpartition(".")[2] == text)]
+def _expand(key: str, problem: Problem) -> list[str]:
+    """`loss` stands for all it brings along (its margin schedule too), `gap_beta` for loss.gap_beta."""
+    if key == "loss":
+        return list(LOSS_FAMILY)
+    return [key, *(full for full in problem.keys if full.rpartition(".")[2] == key)]
 
 
 def beyond_factor(a: Group, b: Group, factor: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -137,16 +135,16 @@ def without_effect(problem: Problem) -> list[str]:
                 keys = real_differences(problem.groups[j].settings, a.settings)
                 found[tuple(keys)].append((problem.groups[j], a, len(common)))
     warnings = []
-    for keys, pairs in found.items():
+    for names, pairs in found.items():
         a, b, _ = pairs[0]
         values = " and ".join(
-            ", ".join(f"{key}={show_setting(group.settings.get(key))}" for key in keys) for group in (a, b)
+            ", ".join(f"{key}={show_setting(group.settings.get(key))}" for key in names) for group in (a, b)
         )
         seeds = min(count for *_, count in pairs)
         more = f" (and {len(pairs) - 1} more pairs of values)" if len(pairs) > 1 else ""
         warnings.append(
             f"no effect: {values}{more} gave the same losses and accuracies, bit for bit, in all {seeds} common "
-            f"run{'s' if seeds > 1 else ''}. {', '.join(keys) or 'The difference'} changes nothing here."
+            f"run{'s' if seeds > 1 else ''}. {', '.join(names) or 'The difference'} changes nothing here."
         )
     return warnings
 

@@ -122,7 +122,10 @@ def find_runs(paths: Iterable[Path]) -> Found:
             if folder.resolve() not in seen:
                 seen.add(folder.resolve())
                 outcome = read_run(folder)
-                (found.runs if isinstance(outcome, Run) else found.excluded).append(outcome)  # type: ignore[attr-defined]
+                if isinstance(outcome, Run):
+                    found.runs.append(outcome)
+                else:
+                    found.excluded.append(outcome)
         sweep_folders = {path, path.parent if path in folders else path, *(f.parent for f in folders)}
         found.sweeps += _sweep_files(sweep_folders, seen)
     return found
@@ -168,17 +171,28 @@ def read_run(folder: Path) -> Run | Excluded:
             raise ValueError(f"metrics.jsonl: {error}") from None
     except ValueError as error:
         return Excluded(folder, str(error))
-    return Run(folder, settings, result, status, curves)
+    run = Run(folder, settings, result, status, curves)
+    try:
+        _check_figures(run)
+    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError) as error:
+        return Excluded(folder, f"result.json is malformed ({type(error).__name__}: {error})")
+    except ValueError as error:
+        return Excluded(folder, str(error))
+    return run
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path.name} cannot be read: {error}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} cannot be read: it holds no object")
     return content
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -231,7 +245,13 @@ def _check_result(result: dict[str, Any]) -> None:
         raise ValueError("result.json has no complete top-1 accuracy matrix")
     if any(not isinstance(row, list) or len(row) != i + 1 for i, row in enumerate(matrix)):
         raise ValueError("result.json: row t of the accuracy matrix must have t values")
-    for figure, value in headline(matrix, curve).items():
-        stored = result.get(figure_name(figure, "top1"))
+    if [task.get("task") for task in result["tasks"]] != list(range(1, len(matrix) + 1)):
+        raise ValueError("result.json: `tasks` and the accuracy matrix do not agree")
+
+
+def _check_figures(run: Run) -> None:
+    """Headline figures must follow from the matrices; computing them also finds values that are no numbers."""
+    for name, value in run.accuracies.items():
+        stored = run.result.get(name)
         if stored is not None and (value is None or abs(stored - value) > 1e-6):
-            raise ValueError(f"result.json contradicts itself: {figure_name(figure, 'top1')} is {stored}, not {value}")
+            raise ValueError(f"result.json contradicts itself: {name} is {stored}, its matrices give {value}")

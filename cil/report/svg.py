@@ -30,8 +30,8 @@ class Axes:
 
     x_label: str
     y_label: str
-    width: int = 620
-    height: int = 320
+    width: int = 575
+    height: int = 310
     whole_x: bool = False
     """Tick labels of x are whole numbers only."""
     marks: Sequence[float] = ()
@@ -164,7 +164,9 @@ def marker(x: float, y: float, style: int) -> str:
     if kind == "triangle":
         return f'<path d="M{x:.1f} {y - r - 1:.1f}l{r + 1} {2 * r + 1}h-{2 * r + 2}Z" {fill}/>'
     if kind == "diamond":
-        return f'<path d="M{x:.1f} {y - r - 1.5:.1f}l{r + 1} {r + 1.5}l-{r + 1} {r + 1.5}l-{r + 1} -{r + 1.5}Z" {fill}/>'
+        return (
+            f'<path d="M{x:.1f} {y - r - 1.5:.1f}l{r + 1} {r + 1.5}l-{r + 1} {r + 1.5}l-{r + 1} -{r + 1.5}Z" {fill}/>'
+        )
     if kind == "cross":
         return f'<path d="M{x - r:.1f} {y - r:.1f}l{2 * r} {2 * r}m0 -{2 * r}l-{2 * r} {2 * r}" {stroke}/>'
     return f'<path d="M{x - r - 1:.1f} {y:.1f}h{2 * r + 2}m-{r + 1} -{r + 1}v{2 * r + 2}" {stroke}/>'
@@ -176,6 +178,6 @@ def legend(entries: Sequence[tuple[str, int, bool]]) -> str:
     for label, style, line in entries:
         dash = DASHES[style % STYLES]
         stroke = f'<path d="M1 7H43" stroke="{COLOURS[style % STYLES]}" stroke-width="1.6" stroke-dasharray="{dash}"/>'
-        sample = f'{stroke if line else ""}{marker(22, 7, style)}'
+        sample = f"{stroke if line else ''}{marker(22, 7, style)}"
         parts.append(f'<span><svg width="44" height="14" aria-hidden="true">{sample}</svg> {escape(label)}</span>')
     return "".join(parts)

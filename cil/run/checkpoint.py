@@ -17,6 +17,8 @@ import torch
 State = dict[str, Any]
 NAME = re.compile(r"(?P<label>t\d+-e\d+-s\d+|task-\d+|final)-(?P<digest>[0-9a-f]{16})\.pt")
 CHUNK = 1 << 24
+TEMPORARY = ".writing.tmp"
+"""One name for all: what a process left that was killed while it wrote is overwritten by the next file."""
 
 
 class DamagedCheckpoint(Exception):
@@ -53,7 +55,7 @@ def write_checkpoint(folder: Path, label: str, state: State) -> Path:
     data = buffer.getbuffer()
     digest = _digest(data)
     path = folder / f"{label}-{digest}.pt"
-    temporary = folder / f".{path.name}.tmp"
+    temporary = folder / TEMPORARY
     try:
         _write(temporary, data)
         if _digest(temporary.read_bytes()) != digest:
@@ -116,10 +118,12 @@ class CheckpointFolder:
         return None, problems
 
     def save_model(self, label: str, state: State) -> Path:
-        """Keep a model for later evaluation: `task-03` or `final`."""
+        """Keep a model for later evaluation: `task-03` or `final`. Raises OSError."""
+        path = write_checkpoint(self.folder, label, state)
         for old in self._labelled(f"{label}-"):
-            old.unlink()
-        return write_checkpoint(self.folder, label, state)
+            if old != path:
+                old.unlink(missing_ok=True)
+        return path
 
     def remove_resumable(self) -> None:
         """Remove what a finished run does not need to be evaluated."""

@@ -24,11 +24,19 @@ def plain(value: Any) -> Any:
     return value
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file that a reader sees either as it was or whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def write_atomically(path: Path, text: str, durable: bool = True) -> None:
+    """Write a file that a reader sees either as it was or whole. Raises OSError.
+
+    durable: also after a power failure; not worth the wait for what is written again in seconds.
+    """
+    # One name, not one for each process: what a killed process left is overwritten. The lock allows one writer.
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        temporary.write_text(text)
+        with temporary.open("w") as file:
+            file.write(text)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -69,7 +77,7 @@ class RunFolder:
         """Where the run is; written at most every five seconds."""
         self._status["progress"] = progress
         if time.monotonic() - self._written > 5:
-            self._write_status()
+            self._write_status(durable=False)
 
     @property
     def where(self) -> dict[str, Any] | None:
@@ -78,16 +86,31 @@ class RunFolder:
         return None if progress is None else {key: progress[key] for key in ("task", "epoch", "step")}
 
     def end(self, state: str, **facts: Any) -> None:
-        """State `finished`, `failed` or `interrupted`."""
+        """State `failed` or `interrupted`."""
         self._status |= {"state": state, "ended": now()} | facts
         self._write_status()
 
-    def _write_status(self) -> None:
+    def finish(self, result: dict[str, Any]) -> None:
+        """Write result.json, then state `finished`. Raises OSError, unlike the others: what follows relies on it."""
+        write_atomically(self.result, json.dumps(plain(result), indent=1) + "\n")
+        status = {"state": "finished", "ended": now(), "incremental_avg_top1": result["incremental_avg_top1"]}
+        write_atomically(self.status, self._text(self._status | status))
+
+    @staticmethod
+    def _text(status: dict[str, Any]) -> str:
+        return json.dumps(plain(status | {"updated": now()}), indent=1) + "\n"
+
+    def _write_status(self, durable: bool = True) -> None:
         self._written = time.monotonic()
         try:
-            write_atomically(self.status, json.dumps(plain(self._status | {"updated": now()}), indent=1) + "\n")
+            write_atomically(self.status, self._text(self._status), durable)
         except OSError as error:  # a full disk must not end a run that can still be saved later
             logger.warning("cannot write %s: %s", self.status, error)
+
+
+def holds_work(folder: Path) -> bool:
+    """Whether a run was begun here, even if its status.json is lost."""
+    return (folder / "status.json").exists() or any((folder / "checkpoints").glob("*.pt"))
 
 
 def read_status(folder: Path) -> dict[str, Any]:

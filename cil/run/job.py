@@ -22,8 +22,21 @@ def run_job(composed: DictConfig) -> float | None:
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    # In a sweep the folder is the job's identity: whatever it holds is this job's own unfinished work.
-    return _run(job_from_composed(composed), folder, resume=hydra.mode == RunMode.MULTIRUN)
+    job = job_from_composed(composed)
+    if hydra.mode == RunMode.MULTIRUN:
+        # In a sweep the folder is the job's identity: whatever it holds is this job's own unfinished work.
+        return _run(job, folder, resume=True)
+    try:
+        return _run(job, folder, resume=False)
+    except Exception as error:
+        raise SingleRunFailed from error
+
+
+class SingleRunFailed(BaseException):
+    """A run outside a sweep failed, for the reason in `__cause__`.
+
+    Not an Exception, because Hydra would catch it and print its overrides before passing it on.
+    """
 
 
 def continue_run(job: Job, folder: Path) -> float | None:

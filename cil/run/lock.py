@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cil.errors import ConfigError
+from cil.errors import ConfigError, DataError
 
 
 @contextmanager
@@ -15,9 +15,13 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock. Raises ConfigError naming the holder if another process has it.
 
     The kernel holds the lock and drops it when its process dies, however it dies: no lock is ever stale.
+    Raises DataError for a folder that cannot be written.
     """
-    path = folder / "lock"
-    with path.open("a+") as file:
+    try:
+        file = (folder / "lock").open("a+")
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,7 +1,10 @@
 """Stopping a run from outside: the first signal ends it at the next step boundary, a second one at once."""
 
 import signal
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -15,12 +18,18 @@ class Interrupted(BaseException):
 
 
 class StopSignals:
-    """While active, SIGINT and SIGTERM are remembered, and `check` raises Interrupted."""
+    """While active, SIGINT, SIGTERM and SIGUSR2 are remembered, and `check` raises Interrupted.
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGUSR2 is a queue's warning that the job is about to be preempted (submitit sends it): once the run has been
+    saved, the handler that was there before is called. submitit's puts the job back into the queue and exits.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self.ending = False
+        """The end of the run is being written down: another signal cannot hasten it."""
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "StopSignals":
@@ -33,13 +42,32 @@ class StopSignals:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
+        chained = self._previous.get(signal.SIGUSR2)
+        if isinstance(error, Interrupted) and self.received == signal.SIGUSR2 and callable(chained):
+            chained(signal.SIGUSR2, sys._getframe())
 
     def _remember(self, signum: int, _frame: FrameType | None) -> None:
-        if self.received is not None:
+        preempted = signal.SIGUSR2 in (signum, self.received)
+        if self.received is not None and not preempted and not self.ending:
             raise Interrupted(signum)
-        self.received = signum
+        # Slurm sends SIGTERM around SIGUSR2: together they still are one warning.
+        self.received = signal.SIGUSR2 if preempted else signum
 
     def check(self) -> None:
         """Raise Interrupted if a signal has come."""
         if self.received is not None:
             raise Interrupted(self.received)
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """While nothing can be saved yet, SIGTERM ends the process in order too, as SIGINT does in Python."""
+
+    def stop(signum: int, _frame: FrameType | None) -> None:
+        raise Interrupted(signum)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

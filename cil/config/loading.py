@@ -1,0 +1,64 @@
+"""Hydra's loader over conf/: what Hydra composes from overrides, with errors of one line."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra import version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.utils import JobRuntime, setup_globals
+from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from cil.config.locations import config_dir
+from cil.config.resolvers import register
+from cil.errors import ConfigError
+
+VERSION_BASE = "1.3"
+"""Behaviour of Hydra that conf/ is written for."""
+
+
+def make_loader(extra: str | None) -> ConfigLoaderImpl:
+    """Hydra's loader for conf/ and the folder of --config-dir."""
+    version.setbase(VERSION_BASE)
+    setup_globals()
+    register()
+    JobRuntime().set("name", "train")
+    search_path = create_config_search_path(str(config_dir()))
+    if extra is not None:
+        folder = f"file://{Path(extra).absolute()}"
+        search_path.prepend(provider="command-line", path=folder, anchor=SearchPathQuery(provider="schema"))
+    return ConfigLoaderImpl(search_path)
+
+
+def compose_with(loader: ConfigLoaderImpl, overrides: list[str], mode: RunMode) -> DictConfig:
+    """What Hydra composes. Raises ConfigError for whatever it raises, broken YAML files included."""
+    try:
+        return loader.load_configuration("config", list(overrides), mode, from_shell=False)
+    except MissingConfigException as error:
+        options = f"; valid: {', '.join(sorted(error.options))}" if error.options else ""
+        raise ConfigError(f"{first_line(error)}{options}") from None
+    except Exception as error:  # Hydra raises ValueError, TypeError and YAML's own errors too
+        raise ConfigError(first_line(error)) from None
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """What Hydra and OmegaConf raise, as a ConfigError of one line."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(first_line(error)) from None
+
+
+def first_line(error: BaseException) -> str:
+    """First line of the message, or of what caused it; with the key, where OmegaConf names one."""
+    text = str(error).strip() or str(error.__cause__ or "").strip() or type(error).__name__
+    key = getattr(error, "full_key", None) or getattr(error.__cause__, "full_key", None)
+    # YAML errors say where they are only in their later lines.
+    line = " ".join(text.split()) if hasattr(error, "problem_mark") else text.splitlines()[0]
+    return f"{key}: {line}" if key and key not in line else line

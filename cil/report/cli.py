@@ -1,0 +1,158 @@
+"""The command line of the report."""
+
+import argparse
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from cil.report.errors import ReportError
+from cil.report.guard import ALLOWABLE
+from cil.report.reference import SHIPPED
+
+FORMATS = ("terminal", "html", "markdown", "csv", "latex")
+_DESCRIPTION = "Tables, comparisons and one HTML page from runs. PATH: a run, a sweep, or any folder above them."
+_EPILOG = "python -m cil.report diff A B shows in which settings and figures two runs differ. See docs/report.md."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code: 0 done, 1 no run is finished, 2 a wrong argument or path, or runs that must not be mixed."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without Unicode still gets its table
+    try:
+        if arguments[:1] == ["diff"]:
+            return _diff(arguments[1:])
+        return _report(arguments)
+    except ReportError as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong argument like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ReportError(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser("python -m cil.report", description=_DESCRIPTION, epilog=_EPILOG)
+    parser.add_argument("paths", nargs="*", metavar="PATH", type=Path, help="runs, sweeps, or folders above them")
+    parser.add_argument(
+        "--baseline", metavar="WHICH", help="name of the baseline, or its settings: loss=ant ant_margin=0.1"
+    )
+    parser.add_argument("--factor", metavar="KEY", action="append", default=[], help="what the comparison is about")
+    parser.add_argument(
+        "--allow",
+        metavar="WHAT",
+        nargs="?",
+        const="all",
+        action="append",
+        default=[],
+        help=f"average runs that differ in {', '.join(ALLOWABLE)} (comma-separated; without a value: all of them)",
+    )
+    parser.add_argument("--expect", metavar="FILE", action="append", default=[], help="judge these expectations too")
+    parser.add_argument(
+        "--reference",
+        metavar="FILE",
+        nargs="?",
+        const=str(SHIPPED),
+        help="published figures (default: the shipped ones)",
+    )
+    parser.add_argument("--format", metavar="LIST", default="terminal,html", help=f"of {','.join(FORMATS)}")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, help="where files go (default: PATH if it is one, else here)"
+    )
+    return parser
+
+
+def _report(arguments: Sequence[str]) -> int:
+    options = _parser().parse_args(arguments)
+    paths: list[Path] = list(options.paths)
+    # An option whose value may be left out must not swallow the path after it.
+    allowed = [_value_or_path(value, paths, "all") for value in options.allow]
+    reference = options.reference and _value_or_path(options.reference, paths, str(SHIPPED))
+    if not paths:
+        raise ReportError("no PATH given; e.g. python -m cil.report outputs/sweeps/NAME (--help shows all options)")
+    formats = _listed(options.format, FORMATS, "--format")
+    from cil.report.build import Request, build  # after the arguments are checked
+
+    request = Request(
+        paths=paths,
+        baseline=options.baseline,
+        factors=options.factor,
+        allowed=frozenset(_allowed(allowed)),
+        expect=options.expect,
+        reference=Path(reference) if reference else None,
+    )
+    report = build(request)
+    out = options.out or (paths[0] if len(paths) == 1 else Path())
+    _write(report, formats, out)
+    return 0 if report.problems else 1
+
+
+def _value_or_path(value: str, paths: list[Path], default: str) -> str:
+    if Path(value).is_dir():
+        paths.append(Path(value))
+        return default
+    return value
+
+
+def _allowed(values: Sequence[str]) -> list[str]:
+    chosen = [one for value in values for one in _listed(value, ("all", *ALLOWABLE), "--allow")]
+    return list(ALLOWABLE) if "all" in chosen else chosen
+
+
+def _listed(text: str, valid: Sequence[str], option: str) -> list[str]:
+    chosen = [part.strip() for part in text.split(",") if part.strip()]
+    for part in chosen:
+        if part not in valid:
+            raise ReportError(f"{option}: {part!r} is unknown; valid: {', '.join(valid)}")
+    if not chosen:
+        raise ReportError(f"{option}: is empty; valid: {', '.join(valid)}")
+    return chosen
+
+
+def _write(report: "object", formats: Sequence[str], out: Path) -> None:
+    from cil.report.build import Report
+    from cil.report.render_html import page
+    from cil.report.render_tables import groups_csv, latex, runs_csv
+    from cil.report.render_text import markdown, terminal
+
+    assert isinstance(report, Report)
+    files: dict[str, str] = {}
+    if "html" in formats:
+        files["report.html"] = page(report.document)
+    if "markdown" in formats:
+        files["report.md"] = markdown(report.document)
+    if "latex" in formats:
+        files["report.tex"] = latex(report.document)
+    if "csv" in formats:
+        files["report.csv"] = groups_csv(report.problems, report.comparisons)
+        files["report_runs.csv"] = runs_csv(report.problems)
+    if "terminal" in formats:
+        print(terminal(report.document))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (out / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ReportError(f"{out}: cannot be written: {error.strerror}") from None
+    for name in files:
+        print(f"written: {out / name}")
+
+
+def _diff(arguments: Sequence[str]) -> int:
+    if len(arguments) != 2 or any(argument.startswith("-") for argument in arguments):
+        raise ReportError("diff takes two runs: python -m cil.report diff A B")
+    from cil.report.diff import diff_document
+    from cil.report.render_text import terminal
+
+    print(terminal(diff_document(Path(arguments[0]), Path(arguments[1]))))
+    return 0

@@ -1,0 +1,20 @@
+"""Runs commands of the project as a user does, in processes of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def run(module: str, *arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+    """`python -m MODULE ARGUMENTS` in `cwd`; output as text."""
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"} | (env or {})
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+def train(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
+    """`python -m cil.train ARGUMENTS` in `cwd`."""
+    return run("cil.train", *arguments, cwd=cwd)
