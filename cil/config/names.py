@@ -8,6 +8,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from cil.config.launch import LAUNCH_KEYS
 from cil.config.schema import METHOD_SCHEMAS, MethodConfig, RunConfig
 from cil.errors import ConfigError
 
@@ -85,11 +86,11 @@ def unknown_key(key: str, groups: Iterable[str] = (), method: str | None = None)
     if last in FOREIGN_KEYS and f"loss.{last}" != key:
         return ConfigError(f"{key}: unknown key; here it is written {FOREIGN_KEYS[last]}")
     siblings = {name.rpartition(".")[2]: name for name in valid if name.startswith(f"{group}.")}
-    everywhere = {name.rpartition(".")[2]: name for name in reversed(valid)} | {name: name for name in groups}
+    everywhere = {name.rpartition(".")[2]: name for name in reversed(valid)} | {name: name for name in (*groups, *LAUNCH_KEYS)}
     close = siblings.get(nearest(last, siblings) or "") or everywhere.get(nearest(last, everywhere) or "")
     if close:
         return ConfigError(f"{key}: unknown key; did you mean {close}?")
-    listed = siblings.values() or [*(name for name in valid if "." not in name), *groups]
+    listed = siblings.values() or [*(name for name in valid if "." not in name), *LAUNCH_KEYS, *groups]
     return ConfigError(f"{key}: unknown key; valid: {', '.join(listed)}")
 
 

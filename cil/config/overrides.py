@@ -21,7 +21,7 @@ class OverrideChecker:
         self._parser = OverridesParser.create(config_loader=loader)
         self._searchpath: list[str] = []
         self._options: dict[str, set[str]] = {}
-        self.groups = [group for group in loader.list_groups("") if group != "hydra"]
+        self.groups = [group for group in loader.list_groups("") if group not in NOT_GROUPS]
 
     def parse(self, texts: list[str]) -> list[Override]:
         """Parsed overrides. Raises ConfigError for bad syntax."""
@@ -95,6 +95,9 @@ class OverrideChecker:
             if option is None or ("/" not in name and name not in valid):
                 raise unknown_option(group, name, valid)
 
+
+NOT_GROUPS = ("hydra", "expect")
+"""Folders of conf/ that hold no options of a run: Hydra's own, and what the report expects of experiments."""
 
 OPTIONAL_GROUPS = ("experiment", "debug")
 """Groups that may be left out, and of which several options may be given as a list."""

@@ -44,7 +44,7 @@ def if_split(split: Mapping[str, Any], name: str, then: str, otherwise: str) -> 
 
 
 def _run_id(*, _root_: DictConfig) -> str:
-    from cil.config.compose import job_from_composed
+    from cil.config.jobs import job_from_composed
 
     try:
         return job_from_composed(_root_).run_id

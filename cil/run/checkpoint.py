@@ -21,6 +21,15 @@ TEMPORARY = ".writing.tmp"
 """One name for all: what a process left that was killed while it wrote is overwritten by the next file."""
 
 
+def on_cpu(state: Any) -> Any:
+    """A copy of a state that shares no tensor with it, in main memory."""
+    if isinstance(state, torch.Tensor):
+        return state.detach().to("cpu", copy=True)
+    if isinstance(state, dict):
+        return {key: on_cpu(value) for key, value in state.items()}
+    return [on_cpu(value) for value in state] if isinstance(state, list) else state
+
+
 class DamagedCheckpoint(Exception):
     """A checkpoint's content is not what was written. The message names the file."""
 

@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from cil.engine.precision import set_reproducibility
 from cil.errors import ConfigError, DataError
 from cil.methods import make_method
 from cil.run.checkpoint import CheckpointFolder
-from cil.run.folder import RunFolder, plain, read_status, write_atomically
+from cil.run.folder import RunFolder, holds_work, read_status, write_atomically
 from cil.run.lock import locked
 from cil.run.observer import RunObserver, Saver
 from cil.run.progress import Display
@@ -34,10 +34,21 @@ from cil.run.table import result_table
 logger = logging.getLogger("cil")
 
 
+class _LogFile(logging.FileHandler):
+    """A log that may lose lines: on a full disk the standard one fills stderr with tracebacks."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        pass
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def log_file(path: Path) -> Iterator[None]:
     """Write the log of this run to `path`, and of no other run of the process."""
-    handler = logging.FileHandler(path)
+    handler = _LogFile(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -74,22 +85,31 @@ def run_experiment(job: Job, path: Path, resume: bool) -> dict[str, Any]:
     """
     folder = RunFolder(path)
     path.mkdir(parents=True, exist_ok=True)
-    with locked(path):
-        if read_status(path) and not resume:
+    with StopSignals() as stop, locked(path):
+        # Under the lock: another process may have finished the run while this one was starting.
+        if read_status(path).get("state") == "finished":
+            print(f"{path}: already finished, nothing to do")
+            return json.loads(folder.result.read_text())
+        begun = holds_work(path)
+        if begun and not resume:
             raise ConfigError(f"{path}: holds an unfinished run; continue it with resume={path}")
         write_atomically(folder.config, to_yaml(job.effective))
         folder.begin()
-        with log_file(folder.log), StopSignals() as stop:
-            return _noting_the_end(job, folder, stop, resume)
+        with log_file(folder.log):
+            result = _noting_the_end(job, folder, stop, begun)
+        stop.check()
+        return result
 
 
-def _noting_the_end(job: Job, folder: RunFolder, stop: StopSignals, resume: bool) -> dict[str, Any]:
+def _noting_the_end(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[str, Any]:
     try:
-        result = _train(job, folder, stop, resume)
-        write_atomically(folder.result, json.dumps(plain(result), indent=1) + "\n")
+        result = _train(job, folder, stop, begun)
+        folder.finish(result)
     except Interrupted as error:
+        stop.ending = True
         logger.warning("%s", error)
         folder.end("interrupted", reason=str(error))
+        print(f"stopped; to continue: python -m cil.train resume={folder.path}", flush=True)
         raise
     except Diverged as error:
         logger.error("%s", error)
@@ -99,32 +119,45 @@ def _noting_the_end(job: Job, folder: RunFolder, stop: StopSignals, resume: bool
         logger.error("%s", error, exc_info=not isinstance(error, DataError))
         folder.end("failed", error=f"{type(error).__name__}: {error}", where=folder.where)
         raise
-    folder.end("finished", incremental_avg_top1=result["incremental_avg_top1"])
+    if not job.config.checkpoint.keep_all:
+        # Last of all: a run killed before this line still has a state to continue from.
+        CheckpointFolder(folder.checkpoints).remove_resumable()
     print(f"\n{result_table(result)}\n")
     return result
 
 
+def _say(text: str) -> None:
+    logger.warning(text)
+    print(f"warning: {text}", flush=True)
+
+
 def _stored_state(folder: RunFolder) -> dict[str, Any] | None:
     """The newest whole checkpoint; None if the run had not come to its first one. Raises DataError."""
+    noted = read_status(folder.path).get("checkpoint")
     state, problems = CheckpointFolder(folder.checkpoints).newest()
+    if noted is not None and not (folder.checkpoints / noted).exists():
+        problems.insert(0, f"{folder.checkpoints / noted}: is missing")
     for problem in problems:
-        logger.warning("damaged checkpoint passed over: %s", problem)
-        print(f"warning: damaged checkpoint passed over: {problem}", flush=True)
-    if state is None and (problems or "checkpoint" in read_status(folder.path)):
+        _say(f"damaged checkpoint passed over: {problem}")
+    if state is not None:
+        return state
+    if problems:
         raise DataError(f"{folder.checkpoints}: no whole checkpoint is left; the run cannot be continued")
-    return state
+    _say("the run was stopped before its first checkpoint; it starts from the beginning")
+    return None
 
 
-def _train(job: Job, folder: RunFolder, stop: StopSignals, resume: bool) -> dict[str, Any]:
-    started = time.monotonic()
+def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[str, Any]:
     config = job.config
-    stored = _stored_state(folder) if resume else None
+    stored = _stored_state(folder) if begun else None
+    started = time.monotonic() - (stored["seconds"] if stored else 0.0)
     set_reproducibility(config.trainer)
     device = resolve_device(config.device)
     data = load_training_data(config, device)
+    stop.check()
     tensorboard = folder.tensorboard if config.tracking.tensorboard else None
     recorder = Recorder(folder.metrics, tensorboard, stored["records"] if stored else None)
-    saver = Saver(config.checkpoint, folder, recorder, job.effective)
+    saver = Saver(config.checkpoint, folder, recorder, job.effective, lambda: time.monotonic() - started)
     display = Display(len(data.stream.tasks[: config.trainer.max_tasks]), config.tracking.progress)
     observer = RunObserver(folder, recorder, display, saver, stop)
     try:
@@ -132,6 +165,7 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, resume: bool) -> dict
         if stored is not None:
             trainer.load_state_dict(stored["trainer"])
             display.continue_at(trainer.share_done)
+            display.line(f"continues after {100 * trainer.share_done:.1f}% of the training")
         trainer.run()
         result = build_result(config, job.run_id, trainer, time.monotonic() - started)
         saver.finish(trainer.state_dict())

@@ -7,7 +7,7 @@ from typing import Any
 
 from cil.config.schema import CheckpointConfig
 from cil.engine.loop import Progress, State
-from cil.run.checkpoint import CheckpointFolder
+from cil.run.checkpoint import CheckpointFolder, on_cpu
 from cil.run.folder import RunFolder
 from cil.run.progress import Display
 from cil.run.recorder import Recorder
@@ -20,15 +20,26 @@ logger = logging.getLogger("cil")
 class Saver:
     """Saves checkpoints at their cadence; survives a full disk for a while."""
 
-    def __init__(self, config: CheckpointConfig, folder: RunFolder, recorder: Recorder, effective: Record) -> None:
+    def __init__(
+        self,
+        config: CheckpointConfig,
+        folder: RunFolder,
+        recorder: Recorder,
+        effective: Record,
+        elapsed: Callable[[], float],
+    ) -> None:
         self.config = config
         self.folder = folder
         self.recorder = recorder
         self.effective = effective
+        self.elapsed = elapsed
+        """Seconds of work that are in the run so far, those before an interruption included."""
         self.checkpoints = CheckpointFolder(folder.checkpoints)
         self.failures = 0
         self.seconds = 0.0
         """Time spent saving."""
+        self._unsaved: dict[str, State] = {}
+        """Models of finished tasks that found no room on the disk, on the CPU."""
         self._last = time.monotonic()
 
     @property
@@ -39,16 +50,17 @@ class Saver:
     def save(self, state: State) -> None:
         """Save a state to continue from. Raises OSError after `checkpoint.max_failures` failures in a row."""
         started = time.monotonic()
-        content = {"config": self.effective, "records": self.recorder.records, "trainer": state}
+        content = {
+            "config": self.effective,
+            "records": self.recorder.records,
+            "trainer": state,
+            "seconds": self.elapsed(),
+        }
         try:
+            self._save_models()
             path = self.checkpoints.save(content)
         except OSError as error:
-            self.failures += 1
-            text = f"checkpoint not saved ({self.failures} of {self.config.max_failures} failures in a row): {error}"
-            logger.warning(text)
-            print(f"warning: {text}; the one before is kept", flush=True)
-            if self.failures >= self.config.max_failures:
-                raise
+            self._failed(error)
         else:
             self.failures = 0
             self.folder.note(checkpoint=path.name)
@@ -57,15 +69,30 @@ class Saver:
 
     def save_task(self, task: int, state: State) -> None:
         """The state after a task, and its model if those are kept."""
-        self.save(state)
         if self.config.keep_tasks:
-            self.checkpoints.save_model(f"task-{task:02d}", self._model(state))
+            self._unsaved[f"task-{task:02d}"] = self._model(state)
+        self.save(state)
+        # Training goes on with the live tensors.
+        self._unsaved = {label: on_cpu(model) for label, model in self._unsaved.items()}
 
     def finish(self, state: State) -> None:
-        """Keep the final model, and the full state only if wanted."""
+        """Keep the final model. Raises OSError."""
+        self._save_models()
         self.checkpoints.save_model("final", self._model(state))
-        if not self.config.keep_all:
-            self.checkpoints.remove_resumable()
+
+    def _save_models(self) -> None:
+        """Before the state: a run continued from that would not come back to the end of the task."""
+        for label in list(self._unsaved):
+            self.checkpoints.save_model(label, self._unsaved[label])
+            del self._unsaved[label]
+
+    def _failed(self, error: OSError) -> None:
+        self.failures += 1
+        text = f"checkpoint not saved ({self.failures} of {self.config.max_failures} failures in a row): {error}"
+        logger.warning(text)
+        print(f"warning: {text}; the one before is kept", flush=True)
+        if self.failures >= self.config.max_failures:
+            raise error
 
     def _model(self, state: State) -> State:
         return {"config": self.effective, "method": state["method"], "task_end": state["task_end"]}

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from cil.run.folder import plain
+from cil.run.folder import plain, write_atomically
 
 Record = dict[str, Any]
 logger = logging.getLogger("cil")
@@ -61,7 +61,7 @@ class Recorder:
     def _rewrite(self) -> bool:
         """Both files anew from the records."""
         try:
-            self._metrics.write_text("".join(json.dumps(record) + "\n" for record in self.records))
+            write_atomically(self._metrics, "".join(json.dumps(record) + "\n" for record in self.records))
             if self._tensorboard is not None:
                 self._close_writer()
                 shutil.rmtree(self._tensorboard, ignore_errors=True)

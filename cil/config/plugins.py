@@ -1,0 +1,34 @@
+"""Hydra's launchers and sweepers that are installed apart from this project."""
+
+from importlib.util import find_spec
+
+from omegaconf import DictConfig
+
+from cil.errors import ConfigError
+
+EXTRAS = {
+    "hydra_plugins.hydra_joblib_launcher": "joblib",
+    "hydra_plugins.hydra_ray_launcher": "ray",
+    "hydra_plugins.hydra_submitit_launcher": "submitit",
+    "hydra_plugins.hydra_optuna_sweeper": "optuna",
+}
+"""Module of a plugin -> the extra of this project that installs it."""
+
+
+def check_plugins(composed: DictConfig) -> None:
+    """Raises ConfigError, with the install command, for a chosen launcher or sweeper that is not installed."""
+    for kind in ("launcher", "sweeper"):
+        target = str(composed.hydra[kind].get("_target_"))
+        module = ".".join(target.split(".")[:2])
+        if not _is_installed(module):
+            choice = composed.hydra.runtime.choices.get(f"hydra/{kind}")
+            extra = EXTRAS.get(module)
+            command = f"; install it with: pip install 'cil[{extra}]'" if extra else ""
+            raise ConfigError(f"hydra/{kind}: {choice} needs {module}, which is not installed{command}")
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
