@@ -14,16 +14,18 @@ from cil.config.compose import VERSION_BASE, Plan, plan
 from cil.config.locations import config_dir
 from cil.errors import ConfigError, DataError
 from cil.run.job import SingleRunFailed, continue_run, repeat_run, run_job
-from cil.run.signals import Interrupted
+from cil.run.signals import Interrupted, sigterm_raises
+from cil.run.sweep import run_sweep
 
 
 def main() -> int:
     """Exit code: 0 done, 1 a run failed, 2 the configuration is wrong, 128 + signal interrupted."""
     try:
-        planned = plan(sys.argv[1:])
-        for warning in planned.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
-        _start(planned)
+        with sigterm_raises():
+            planned = plan(sys.argv[1:])
+            for warning in planned.warnings:
+                print(f"warning: {warning}", file=sys.stderr)
+            return _start(planned)
     except ConfigError as error:
         return _stop(f"configuration error: {error}", 2)
     except DataError as error:
@@ -34,10 +36,11 @@ def main() -> int:
         return _stop("interrupted", 128 + signal.SIGINT)
     except Exception as error:
         return _stop(f"failed: {type(error).__name__}: {error} (more in the run's train.log)", 1)
-    return 0
 
 
-def _start(planned: Plan) -> None:
+def _start(planned: Plan) -> int:
+    if planned.grid:
+        return run_sweep(planned)
     if planned.resume is not None:
         continue_run(planned.jobs[0], planned.resume)
     elif planned.rerun:
@@ -50,6 +53,7 @@ def _start(planned: Plan) -> None:
             hydra.main(version_base=VERSION_BASE, config_path=str(config_dir()), config_name="config")(run_job)()
         except SingleRunFailed as error:
             raise error.__cause__ or error from None
+    return 0
 
 
 def _stop(message: str, code: int) -> int:

@@ -6,6 +6,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.types import Override
@@ -104,7 +105,7 @@ def _sweep_plan(
         grid=is_grid(composed),
         launch=arguments.launch,
         config_dir=arguments.config_dir,
-        hydra_overrides=list(composed.hydra.overrides.hydra),
+        hydra_overrides=cast(list[str], OmegaConf.to_container(composed.hydra.overrides.hydra, resolve=False)),
     )
 
 

@@ -150,9 +150,9 @@ def _make_absolute(dataset: Any) -> None:
 
 
 def launch_folder() -> Path:
-    """The folder the command was started in, also inside a job that Hydra moved to another one."""
+    """The folder the command was started in, also inside a job that Hydra or a launcher moved to another one."""
     from hydra.core.hydra_config import HydraConfig
 
-    if HydraConfig.initialized() and HydraConfig.get().job.chdir:
+    if HydraConfig.initialized():
         return Path(HydraConfig.get().runtime.cwd)
     return Path(os.getcwd())

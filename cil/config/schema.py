@@ -20,6 +20,7 @@ Precision = Enum("Precision", ["fp32", "bf16", "fp16"])
 Stem = Enum("Stem", ["cifar", "imagenet", "imagenet_stride1"])
 AutoAugmentPolicy = Enum("AutoAugmentPolicy", ["none", "cifar10", "imagenet"])
 BranchInit = Enum("BranchInit", ["interpolate", "copy", "fresh"])
+OnOom = Enum("OnOom", ["fail", "accumulate"])
 
 
 @dataclass
@@ -190,6 +191,8 @@ class TrainerConfig:
     """Bit-reproducible kernels on CUDA (slower); the CPU is always reproducible."""
     check_every: int = 20
     """A non-finite loss or gradient is found at most this many steps late."""
+    on_oom: OnOom = OnOom.fail
+    """When memory runs out: fail, or go on with the batch in micro-batches (recorded; batch-norm sees fewer images)."""
     forecast: bool = True
     """Before training, forecast the size of the last task's network (and on CUDA measure its peak memory)."""
 

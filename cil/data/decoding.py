@@ -5,9 +5,13 @@ the number of workers cannot change a pixel.
 """
 
 import math
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
 import numpy as np
@@ -25,6 +29,7 @@ CROP_AREA = (0.08, 1.0)
 CROP_ASPECT = (3 / 4, 4 / 3)
 """Smallest and largest ratio of width to height of the crop."""
 _ATTEMPTS = 10
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom, in pixels."""
@@ -111,9 +116,31 @@ class _Requests:
         return iter(self.pending)
 
 
-def _leave_interrupts_to_main(_worker: int) -> None:
-    """Ctrl-C reaches the whole process group; the main process decides what it means."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _live_and_die_with_main(_worker: int) -> None:
+    """Ctrl-C and a queue's stop signals reach the whole process group: the main process decides what they mean.
+
+    A killed one leaves nobody to stop its workers, whose parent is the fork server and lives as long as they do.
+    """
+    for signum in STOP_SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
+    threading.Thread(target=_exit_after_main, daemon=True).start()
+
+
+def _exit_after_main() -> None:
+    main = multiprocessing.parent_process()
+    assert main is not None
+    main.join()
+    os._exit(1)
+
+
+def _start_forkserver() -> None:
+    """Start the parent of the workers with stop signals blocked: without it they would end themselves."""
+    resource_tracker.ensure_running()  # it would unblock them again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class DecoderPool:
@@ -168,13 +195,14 @@ class DecoderPool:
             context = torch.multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
             if "forkserver" in methods:
                 context.set_forkserver_preload([__name__])
+                _start_forkserver()
         return DataLoader(
             self._decoder,
             batch_size=None,
             sampler=self._requests,
             num_workers=self._num_workers,
             pin_memory=self._pin_memory,
-            worker_init_fn=_leave_interrupts_to_main,
+            worker_init_fn=_live_and_die_with_main,
             multiprocessing_context=context,
             persistent_workers=self._num_workers > 0,
             # Its own generator: without one, every start would draw from torch's global state.

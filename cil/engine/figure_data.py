@@ -1,6 +1,6 @@
 """The numbers behind the figures of a task: small, plain, and never part of a result."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +35,7 @@ class FigureData:
     """May raise between batches."""
 
     def collect(
-        self, method: Method, tasks: list[Task], scores: Scores, indices: np.ndarray, targets: np.ndarray
+        self, method: Method, tasks: Sequence[Task], scores: Scores, indices: np.ndarray, targets: np.ndarray
     ) -> dict[str, Any]:
         """Plain values by figure; without those that are switched off.
 
@@ -58,7 +58,7 @@ class FigureData:
         return figures
 
 
-def confusion(counts: np.ndarray, tasks: list[Task]) -> dict[str, Any]:
+def confusion(counts: np.ndarray, tasks: Sequence[Task]) -> dict[str, Any]:
     """Counts int64 [C, C] as a list of rows; summed to tasks where there are too many classes to be drawn."""
     starts = [task.first for task in tasks]
     if len(counts) > MAX_CLASSES:

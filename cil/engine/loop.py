@@ -1,5 +1,6 @@
 """The incremental training loop: tasks > epochs > steps."""
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,10 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from cil.config.schema import Precision, RunConfig
+from cil.config.schema import OnOom, Precision, RunConfig
 from cil.data.base import RawDataset
 from cil.data.loader import BatchLoader, EpochKey, TrainBatch
 from cil.data.stream import Task, TaskStream
+from cil.engine.accumulate import backward_in_parts
 from cil.engine.epoch_stats import EpochStats
 from cil.engine.evaluate import Evaluator
 from cil.engine.figure_data import FigureData
@@ -21,8 +23,9 @@ from cil.engine.optim import learning_rate, make_optimizer
 from cil.engine.precision import autocast
 from cil.engine.task_end import TaskEnd
 from cil.losses.base import Stat
-from cil.methods.base import Method
+from cil.methods.base import Method, StepOutput
 
+logger = logging.getLogger("cil")
 Record = dict[str, Any]
 State = dict[str, Any]
 
@@ -101,6 +104,9 @@ class Trainer:
         self.finished_tasks = self.epoch = self.step = self.global_epoch = 0
         self.begun = False
         self.task_seconds = 0.0
+        self.micro_batches = 1
+        self.memory_events: list[dict[str, int]] = []
+        """Where memory ran out, and into how many micro-batches a batch is split since then."""
         self.stats = EpochStats()
         self.guard = DivergenceGuard(config.trainer.check_every)
         self.optimizer: torch.optim.SGD | None = None
@@ -207,9 +213,7 @@ class Trainer:
         assert self.optimizer is not None
         trained = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.optimizer.zero_grad(set_to_none=True)
-        with self._autocast():
-            output = self.method.training_step(batch.views, batch.targets)
-        self.scaler.scale(output.total).backward()
+        output = self._backward(batch)
         self.scaler.unscale_(self.optimizer)
         norm = gradient_norm(trained)
         if self.config.trainer.grad_clip_norm is not None:
@@ -226,6 +230,35 @@ class Trainer:
         self.guard.watch(place, losses)
         self.stats.add("", stats)
 
+    def _backward(self, batch: TrainBatch) -> StepOutput:
+        """Loss and gradients of a batch, in micro-batches once memory has run out (trainer.on_oom)."""
+        while True:
+            try:
+                if self.micro_batches > 1:
+                    return backward_in_parts(
+                        self.method, batch.views, batch.targets, self.micro_batches, self._autocast, self.scaler.scale
+                    )
+                with self._autocast():
+                    output = self.method.loss(self.method.network(batch.views), batch.targets)
+                self.scaler.scale(output.total).backward()
+                return output
+            except torch.OutOfMemoryError:
+                if self.config.trainer.on_oom is OnOom.fail or self.micro_batches >= len(batch.targets):
+                    raise
+            # Outside the except block, where the traceback would keep the failed step's tensors alive.
+            self._split_further()
+
+    def _split_further(self) -> None:
+        """Continue with micro-batches of half the size, and record it."""
+        self.micro_batches *= 2
+        assert self.optimizer is not None
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        place = {"task": self.finished_tasks + 1, "epoch": self.epoch + 1, "step": self.step}
+        self.memory_events.append(place | {"micro_batches": self.micro_batches})
+        logger.warning("out of memory at %s: continuing with %d micro-batches", place, self.micro_batches)
+
     def state_dict(self) -> State:
         """Everything the run is, as tensors and plain values. Tensors are the live ones: copy or save at once.
 
@@ -240,6 +273,8 @@ class Trainer:
                 "step": self.step,
                 "global_epoch": self.global_epoch,
                 "task_seconds": self.task_seconds,
+                "micro_batches": self.micro_batches,
+                "memory_events": list(self.memory_events),
             },
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict() if self.begun and self.optimizer else None,

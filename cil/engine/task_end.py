@@ -26,9 +26,7 @@ TASK_FIGURES = ("incremental_avg_top1", "forgetting_top1", "nme_incremental_avg_
 class TaskEnd:
     """Keeps what a run carries from task to task besides the network: exemplars, class means and figures."""
 
-    def __init__(
-        self, config: MemoryConfig, data: "TrainingData", evaluator: Evaluator, figures: FigureData
-    ) -> None:
+    def __init__(self, config: MemoryConfig, data: "TrainingData", evaluator: Evaluator, figures: FigureData) -> None:
         self.config = config
         self.data = data
         self.evaluator = evaluator

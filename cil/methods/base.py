@@ -33,8 +33,8 @@ class Prediction:
 class Method(Protocol):
     """A class-incremental-learning method.
 
-    Call order: for each task `begin_task`, then for each epoch `begin_epoch`, `training_step` for each batch and
-    `end_epoch`, then `end_task`; `predict` any time in between. Constructed from a RunConfig.
+    Call order: for each task `begin_task`, then for each epoch `begin_epoch`, `network` and `loss` for each batch
+    and `end_epoch`, then `end_task`; `predict` any time in between. Constructed from a RunConfig.
     """
 
     network: nn.Module
@@ -46,8 +46,11 @@ class Method(Protocol):
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Prepare 0-based `epoch` of `epochs` of the present task."""
 
-    def training_step(self, views: Tensor, targets: Tensor) -> StepOutput:
-        """Loss of a batch: views [2B, 3, H, W] (view 1 first), targets [B] in task order."""
+    def loss(self, outputs: Any, targets: Tensor) -> StepOutput:
+        """Loss of a batch: what `network` gives for views [2B, 3, H, W] (view 1 first), and targets [B] in task order.
+
+        outputs: a dataclass whose tensors have one row for each row of the views.
+        """
 
     def end_epoch(self, metrics: Mapping[str, float | None]) -> None:
         """See the epoch's means, by TensorBoard tag."""

@@ -51,11 +51,10 @@ class TagFex:
         """Remember the gap: a schedule may cap the next epoch's margin by it."""
         self.previous_gap = metrics.get("contrast/gap")
 
-    def training_step(self, views: Tensor, targets: Tensor) -> StepOutput:
-        """All loss terms of a batch; see Method.training_step."""
+    def loss(self, outputs: TrainOutputs, targets: Tensor) -> StepOutput:
+        """All loss terms of a batch; see Method.loss."""
         rows = targets.repeat(2)
         weights = self.loss_weights()
-        outputs = self.network(views)
         terms: dict[str, Tensor] = {"cls": F.cross_entropy(_wide(outputs.logits), rows)}
         stats: dict[str, Stat] = {}
         if weights["contrast"]:

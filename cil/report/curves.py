@@ -4,8 +4,9 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-MAX_EPOCHS = 400
+MAX_EPOCHS = 240
 """Longer runs are thinned to about this many epochs; first and last epochs of tasks are always kept."""
 
 _STEP = re.compile(r'"step":\s*(\d+)')
@@ -56,30 +57,24 @@ def _parse(lines: list[str], found: dict[int, tuple[int, int]]) -> Curves:
     steps = sorted(found)
     every = -(-len(steps) // MAX_EPOCHS)
     tasks = [found[step][1] for step in steps]
-    curves = Curves(epochs=len(steps))
+    kept, records = [], []
     for i, step in enumerate(steps):
         edge = i in (0, len(steps) - 1) or tasks[i - 1] != tasks[i] or tasks[i + 1] != tasks[i]
         if not (edge or step % every == 0):
             continue
         number = found[step][0]
         try:
-            record = json.loads(lines[number], parse_constant=lambda _: None)
+            records.append(json.loads(lines[number], parse_constant=lambda _: None))
         except ValueError:
             if number + 1 == len(lines):
                 continue
             raise ValueError(f"line {number + 1} is not JSON") from None
-        curves.steps.append(step)
-        curves.tasks.append(tasks[i])
-        _append(curves.values, record, len(curves.steps))
-    return curves
+        kept.append(i)
+    tags = dict.fromkeys(tag for record in records for tag in record if tag not in _IGNORED)
+    values = {tag: [record.get(tag) for record in records] for tag in tags}
+    numbers = {tag: column for tag, column in values.items() if _is_numeric(column)}
+    return Curves([steps[i] for i in kept], [tasks[i] for i in kept], numbers, len(steps))
 
 
-def _append(values: dict[str, list[float | None]], record: dict, count: int) -> None:
-    for tag, value in record.items():
-        if tag in _IGNORED or isinstance(value, bool) or not isinstance(value, int | float | None):
-            continue
-        column = values.setdefault(tag, [])
-        column.extend([None] * (count - 1 - len(column)))
-        column.append(value)
-    for column in values.values():
-        column.extend([None] * (count - len(column)))
+def _is_numeric(column: list[Any]) -> bool:
+    return all(value is None or type(value) in (int, float) for value in column)

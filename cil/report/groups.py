@@ -60,6 +60,8 @@ class Problem:
 
     title: str
     groups: list[Group]
+    finished: list[Run]
+    """Every finished run, also those that repeat another one."""
     keys: list[str] = field(default_factory=list)
     """Settings in which the groups differ (but for those that follow from another one)."""
     baseline: Group | None = None
@@ -96,7 +98,7 @@ def make_problems(runs: Sequence[Run]) -> tuple[list[Problem], list[Excluded]]:
     for members in by_problem.values():
         groups, repeated = _make_groups(members)
         duplicates += repeated
-        problem = Problem(_title(members[0]), groups)
+        problem = Problem(_title(members[0]), groups, members)
         problem.keys = _shown_keys(groups)
         _label(problem)
         groups.sort(key=lambda group: natural(group.label))

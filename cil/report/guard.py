@@ -33,7 +33,7 @@ def check_mixtures(problems: Sequence[Problem], allowed: Collection[str]) -> lis
 
 
 def _mixtures(problem: Problem) -> list[tuple[str, str]]:
-    runs = [run for group in problem.groups for runs in group.repeats.values() for run in runs]
+    runs = problem.finished
     checks = (
         ("class_order", "class orders", {id(run): run.order for run in runs}, _show_order),
         ("test_set", "test sets", _test_sets(runs), _show_test_set),

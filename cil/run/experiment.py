@@ -12,6 +12,7 @@ import torch
 
 from cil.config.compose import Job
 from cil.config.schema import RunConfig
+from cil.config.stored import refuse_differences
 from cil.config.typed import to_yaml
 from cil.data.loader import make_loader
 from cil.data.sources import load_dataset
@@ -150,6 +151,8 @@ def _stored_state(folder: RunFolder) -> dict[str, Any] | None:
 def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[str, Any]:
     config = job.config
     stored = _stored_state(folder) if begun else None
+    if stored is not None:  # config.yaml may have been edited
+        refuse_differences(str(folder.path), stored["config"], job.effective)
     started = time.monotonic() - (stored["seconds"] if stored else 0.0)
     set_reproducibility(config.trainer)
     device = resolve_device(config.device)

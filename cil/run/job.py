@@ -1,5 +1,6 @@
 """How a job starts: called by Hydra, from resume=RUN, or from rerun=RUN. Imports no torch before it trains."""
 
+import gc
 import secrets
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +11,8 @@ from omegaconf import DictConfig
 
 from cil.config.compose import Job, job_from_composed
 from cil.config.resolvers import register
+from cil.config.stored import refuse_differences, stored_config
+from cil.errors import ConfigError, DataError
 from cil.run.folder import read_status
 
 register()  # also where another process imports this module to run a job of a sweep
@@ -24,12 +27,29 @@ def run_job(composed: DictConfig) -> float | None:
     folder = Path(hydra.runtime.output_dir)
     job = job_from_composed(composed)
     if hydra.mode == RunMode.MULTIRUN:
-        # In a sweep the folder is the job's identity: whatever it holds is this job's own unfinished work.
-        return _run(job, folder, resume=True)
+        return _run_of_sweep(job, folder)
     try:
         return _run(job, folder, resume=False)
     except Exception as error:
         raise SingleRunFailed from error
+
+
+class JobFailed(Exception):
+    """A job of a sweep failed. Holds the message alone: it travels between processes, and its traceback would keep
+    the failed run's memory from the jobs after it."""
+
+
+def _run_of_sweep(job: Job, folder: Path) -> float | None:
+    """The folder is the job's identity: whatever it holds is this job's own unfinished work."""
+    try:
+        return _run(job, folder, resume=True)
+    except (ConfigError, DataError) as error:
+        text = str(error)
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+    gc.collect()
+    print(f"failed: {folder}: {text}", flush=True)
+    raise JobFailed(text)
 
 
 class SingleRunFailed(BaseException):
@@ -52,7 +72,11 @@ def repeat_run(job: Job) -> float | None:
 
 def _run(job: Job, folder: Path, resume: bool) -> float | None:
     status = read_status(folder)
-    if status.get("state") == "finished":
+    finished = status.get("state") == "finished"
+    if (resume or finished) and (folder / "config.yaml").is_file():
+        # A sweep's folders may be named by hand: the job that ran here may be another one.
+        refuse_differences(str(folder), stored_config("resume", str(folder)), job.effective)
+    if finished:
         print(f"{folder}: already finished, nothing to do")
         return status.get("incremental_avg_top1")
     from cil.run.experiment import run_experiment  # torch takes seconds

@@ -3,26 +3,28 @@
 import json
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from cil.run.folder import plain, write_atomically
+from cil.run.tensorboard import Events
 
 Record = dict[str, Any]
 logger = logging.getLogger("cil")
 
 
-def scalars(record: Record) -> dict[str, float]:
-    """The TensorBoard scalars of a record: every measured number whose key is a tag."""
-    tags = {key: value for key, value in record.items() if "/" in key or key == "lr"}
-    return {tag: value for tag, value in plain(tags).items() if isinstance(value, int | float)}
+def _line(record: Record) -> str:
+    """A record as it stands in metrics.jsonl: without the numbers that only figures are drawn from."""
+    return json.dumps({key: value for key, value in record.items() if key != "figures"}) + "\n"
 
 
 class Recorder:
     """Writes records to metrics.jsonl and, if wanted, to one TensorBoard event folder.
 
     A record has `kind` (epoch or task), `task` (from 1), `step` (epochs since the start of the run, or the
-    task), figures under their TensorBoard tags, and facts under plain names.
+    task), figures under their TensorBoard tags, and facts under plain names. `figures` is what pictures are drawn
+    from; it is not in metrics.jsonl.
 
     The records are the truth and the files follow: `records` of a checkpoint replace what was written after it,
     and where writing failed (a full disk) everything is written again with the next record.
@@ -32,7 +34,8 @@ class Recorder:
         self.records: list[Record] = list(records or [])
         self._metrics = metrics
         self._tensorboard = tensorboard
-        self._writer: Any = None
+        self._events: Events | None = None
+        self._settings: dict[str, Any] | None = None
         self._complete = self._rewrite()
 
     def add(self, record: Record) -> None:
@@ -40,54 +43,62 @@ class Recorder:
         self.records.append(plain(record))
         self._complete = self._append(self.records[-1]) if self._complete else self._rewrite()
 
+    def summarise(self, effective: dict[str, Any]) -> None:
+        """The run is over: put its settings beside its last figures in TensorBoard's HPARAMS tab."""
+        self._settings = effective
+        self._complete = self._complete and self._try(self._add_settings)
+
     def close(self) -> None:
         """Finish both files; a last try for what could not be written."""
         if not self._complete:
             self._complete = self._rewrite()
-        self._close_writer()
+        self._close_events()
 
     def _append(self, record: Record) -> bool:
-        try:
+        def write() -> None:
             with self._metrics.open("a") as file:
-                file.write(json.dumps(record) + "\n")
-            if self._writer is not None:
-                self._add_scalars(record)
-                self._writer.flush()
-        except OSError as error:
-            logger.warning("cannot write metrics (kept in memory, tried again later): %s", error)
-            return False
-        return True
+                file.write(_line(record))
+            if self._events is not None:
+                self._events.add(self.records, len(self.records) - 1)
+                self._events.flush()
+
+        return self._try(write)
 
     def _rewrite(self) -> bool:
         """Both files anew from the records."""
+
+        def write() -> None:
+            write_atomically(self._metrics, "".join(map(_line, self.records)))
+            if self._tensorboard is None:
+                return
+            self._close_events()
+            shutil.rmtree(self._tensorboard, ignore_errors=True)
+            self._events = Events(self._tensorboard)
+            for index in range(len(self.records)):
+                self._events.add(self.records, index)
+            self._events.flush()
+            self._add_settings()
+
+        return self._try(write)
+
+    def _add_settings(self) -> None:
+        if self._events is not None and self._settings is not None:
+            self._events.add_hparams(self._settings, self.records)
+            self._events.flush()
+
+    def _try(self, write: Callable[[], None]) -> bool:
+        """Whether `write` worked."""
         try:
-            write_atomically(self._metrics, "".join(json.dumps(record) + "\n" for record in self.records))
-            if self._tensorboard is not None:
-                self._close_writer()
-                shutil.rmtree(self._tensorboard, ignore_errors=True)
-                self._writer = _event_writer(self._tensorboard)
-                for record in self.records:
-                    self._add_scalars(record)
-                self._writer.flush()
+            write()
         except OSError as error:
             logger.warning("cannot write metrics (kept in memory, tried again later): %s", error)
             return False
         return True
 
-    def _add_scalars(self, record: Record) -> None:
-        for tag, value in scalars(record).items():
-            self._writer.add_scalar(tag, value, record["step"])
-
-    def _close_writer(self) -> None:
-        if self._writer is not None:
-            writer, self._writer = self._writer, None
+    def _close_events(self) -> None:
+        if self._events is not None:
+            events, self._events = self._events, None
             try:
-                writer.close()
+                events.close()
             except OSError as error:
                 logger.warning("cannot close the TensorBoard events: %s", error)
-
-
-def _event_writer(folder: Path) -> Any:
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(folder), max_queue=1000, flush_secs=30)

@@ -16,6 +16,10 @@ class Interrupted(BaseException):
         super().__init__(f"stopped by {signal.Signals(signum).name}")
         self.signum = signum
 
+    def __reduce__(self) -> tuple[type, tuple[int]]:
+        """It travels between the processes of a sweep."""
+        return type(self), (self.signum,)
+
 
 class StopSignals:
     """While active, SIGINT, SIGTERM and SIGUSR2 are remembered, and `check` raises Interrupted.

@@ -12,7 +12,8 @@ def values(loss: float, norm: float = 1.0) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("bad_step", [1, 5, 30])
 def test_a_bad_step_is_seen_at_most_every_steps_late(every, bad_step):
     guard = DivergenceGuard(every)
-    with pytest.raises(Diverged) as error:
+    step = 0
+    with pytest.raises(Diverged) as error:  # noqa: PT012 - which step raises is the question
         for step in range(1, 100):
             guard.watch(Place(1, 2, step), values(float("nan") if step >= bad_step else 1.0))
     assert error.value.place == Place(1, 2, bad_step), "the first bad step is the one that is named"

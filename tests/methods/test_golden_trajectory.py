@@ -103,7 +103,7 @@ def test_golden_trajectory():
         for step in range(plan["steps_per_task"]):
             key = f"task{number}_step{step}"
             views = torch.cat([images(figures[f"{key}_view1"]), images(figures[f"{key}_view2"])])
-            output = method.training_step(views, torch.from_numpy(figures[f"{key}_targets"]))
+            output = method.loss(method.network(views), torch.from_numpy(figures[f"{key}_targets"]))
             optimizer.zero_grad()
             output.total.backward()
             optimizer.step()

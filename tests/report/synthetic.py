@@ -1,7 +1,7 @@
 """Run folders without training: the files that the report reads, with figures as wanted."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -75,13 +75,19 @@ def config(**keys: Any) -> dict[str, Any]:
     return nested
 
 
+def keyed(key: str, value: Any) -> dict[str, Any]:
+    """One setting, to be passed with **."""
+    return {key: value}
+
+
 def accuracies(matrix: Sequence[Sequence[float]], nme: float | None = 1.0) -> dict[str, Any]:
     """The accuracy part of result.json: NME is `nme` points better, top-5 is not measured."""
     history = AccuracyHistory()
     for row in matrix:
-        better = [None if nme is None else value + nme for value in row]
+        better: list[float | None] = [None if nme is None else value + nme for value in row]
         none: list[float | None] = [None] * len(row)
-        rows = {"top1": list(row), "nme_top1": better, "top5": none, "nme_top5": list(none)}
+        rows: dict[str, list[float | None]] = {"top1": list(row), "nme_top1": better}
+        rows |= {"top5": none, "nme_top5": list(none)}
         history.add(rows, {kind: mean(values) for kind, values in rows.items()})
     return {"matrices": history.matrices, "curves": history.curves} | history.figures()
 
@@ -96,7 +102,7 @@ def write_run(
     matrix: Sequence[Sequence[float]] = MATRIX,
     result: dict[str, Any] | None = None,
     status: dict[str, Any] | None = None,
-    curves: dict[str, Sequence[float]] | None = None,
+    curves: Mapping[str, Sequence[float]] | None = None,
     **keys: Any,
 ) -> Path:
     """A finished run. result, status: what to change in those files (a value of ... leaves the key out).
@@ -139,7 +145,7 @@ def default_curves(matrix: Sequence[Sequence[float]]) -> dict[str, Sequence[floa
     }
 
 
-def metrics(tasks: int, curves: dict[str, Sequence[float]]) -> str:
+def metrics(tasks: int, curves: Mapping[str, Sequence[float]]) -> str:
     """Content of metrics.jsonl."""
     lines, step = [], 0
     for task in range(1, tasks + 1):

@@ -9,7 +9,7 @@ from cil.report.errors import ReportError
 from cil.report.groups import choose_baselines, make_problems, natural
 from cil.report.runs import find_runs
 from tests.report.helpers import problem_of, problems_of
-from tests.report.synthetic import INFONCE, flat_matrix, write_group, write_run
+from tests.report.synthetic import INFONCE, flat_matrix, keyed, write_group, write_run
 
 
 def test_seeds_make_a_group_and_other_settings_do_not(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_seeds_make_a_group_and_other_settings_do_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["device", "name", "dataset.root", "trainer.eval_every", "tracking.tensorboard"])
 def test_what_cannot_change_a_result_makes_no_group(tmp_path: Path, key: str) -> None:
     write_run(tmp_path / "a", seed=1)
-    write_run(tmp_path / "b", seed=2, **{key: "other"})
+    write_run(tmp_path / "b", seed=2, **keyed(key, "other"))
     assert [len(group.runs) for group in problem_of(tmp_path).groups] == [2]
 
 

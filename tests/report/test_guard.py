@@ -2,19 +2,20 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cil.report.errors import ReportError
 from tests.report.helpers import paragraphs, report_of, table
-from tests.report.synthetic import INFONCE, accuracies, flat_matrix, write_group, write_run
+from tests.report.synthetic import INFONCE, accuracies, flat_matrix, keyed, write_group, write_run
 
 
 class TestMixtures:
     def test_two_class_orders_are_not_averaged(self, tmp_path: Path) -> None:
         for order in (0, 1):
             write_run(tmp_path / str(order), flat_matrix(50.0 + order), class_order="random", class_order_seed=order)
-        with pytest.raises(ReportError, match="2 class orders .*random with class_order_seed 0.*--allow class_order"):
+        with pytest.raises(ReportError, match=r"2 class orders .*random with class_order_seed 0.*--allow class_order"):
             report_of(tmp_path)
         report = report_of(tmp_path, allowed=frozenset({"class_order"}))
         assert table(report, "Results")[0]["n"] == "2"
@@ -29,8 +30,8 @@ class TestMixtures:
     @pytest.mark.parametrize("key", ["dataset.max_test_per_class", "dataset.holdout_per_class"])
     def test_two_test_sets(self, tmp_path: Path, key: str) -> None:
         write_run(tmp_path / "a", seed=1)
-        write_run(tmp_path / "b", seed=2, **{key: 10})
-        with pytest.raises(ReportError, match="2 test sets .*--allow test_set"):
+        write_run(tmp_path / "b", seed=2, **keyed(key, 10))
+        with pytest.raises(ReportError, match=r"2 test sets .*--allow test_set"):
             report_of(tmp_path)
         assert table(report_of(tmp_path, allowed=frozenset({"test_set"})), "Results")[0]["n"] == "2"
 
@@ -47,7 +48,7 @@ class TestMixtures:
         result = json.loads((folder / "result.json").read_text())
         result["tasks"][-1]["test_images"] -= 1
         (folder / "result.json").write_text(json.dumps(result))
-        with pytest.raises(ReportError, match="2 test sets .*60 images.*59 images"):
+        with pytest.raises(ReportError, match=r"2 test sets .*60 images.*59 images"):
             report_of(tmp_path)
 
     @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ class TestMixtures:
     def test_code_that_moved_numbers(self, tmp_path: Path, result: dict) -> None:
         write_run(tmp_path / "a", seed=1)
         write_run(tmp_path / "b", seed=2, result=result)
-        with pytest.raises(ReportError, match="2 versions of the code .*--allow code"):
+        with pytest.raises(ReportError, match=r"2 versions of the code .*--allow code"):
             report_of(tmp_path)
         assert paragraphs(report_of(tmp_path, allowed=frozenset({"code"})), "warning")
 
@@ -106,7 +107,9 @@ class TestNoEffect:
             write_group(tmp_path / str(margin), {1: 50.0, 2: 51.0}, ant_margin=margin)
         write_group(tmp_path / "other", {1: 52.0, 2: 53.0}, ant_margin=0.3)
         (warning,) = paragraphs(report_of(tmp_path), "warning")
-        assert "no effect: ant_margin=0.1 and ant_margin=0.2 gave the same" in warning and "all 2 common runs" in warning
+        assert (
+            "no effect: ant_margin=0.1 and ant_margin=0.2 gave the same" in warning and "all 2 common runs" in warning
+        )
 
     def test_one_different_seed_is_an_effect(self, tmp_path: Path) -> None:
         write_group(tmp_path / "a", {1: 50.0, 2: 51.0})
@@ -128,7 +131,7 @@ class TestChoice:
     def test_validation_figures_rank_where_there_are_some(self, tmp_path: Path) -> None:
         for margin, test, val in ((0.1, 60.0, 40.0), (0.2, 50.0, 45.0)):
             result = {"val": accuracies(flat_matrix(val))}
-            keys = {"ant_margin": margin, "dataset__holdout_per_class": 5}
+            keys: dict[str, Any] = {"ant_margin": margin, "dataset__holdout_per_class": 5}
             write_run(tmp_path / str(margin), flat_matrix(test), result=result, **keys)
         report = report_of(tmp_path)
         assert [row["group"] for row in table(report, "Results")] == ["ant_margin=0.2", "ant_margin=0.1 (baseline)"]

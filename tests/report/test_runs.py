@@ -42,7 +42,10 @@ def test_sweep_warnings_are_read_also_above_a_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        ({"state": "failed", "error": "DataError: x", "where": {"task": 2, "epoch": 3}}, "failed: DataError: x (task 2, "),
+        (
+            {"state": "failed", "error": "DataError: x", "where": {"task": 2, "epoch": 3}},
+            "failed: DataError: x (task 2, ",
+        ),
         ({"state": "interrupted", "where": {"task": 1}}, "interrupted (task 1)"),
         ({"state": "running"}, "unfinished: still running"),
         ({"state": "exploded"}, "unknown state 'exploded'"),

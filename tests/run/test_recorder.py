@@ -2,7 +2,8 @@ import json
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cil.run.recorder import Recorder, scalars
+from cil.run.recorder import Recorder
+from cil.run.tensorboard import scalars
 
 RECORD = {
     "kind": "epoch",

@@ -1,0 +1,73 @@
+"""A training step in micro-batches with the loss of the whole batch (as GradCache, Gao et al. 2021).
+
+The network runs over a few images at a time, the loss over all outputs together: contrastive terms keep every
+negative of the batch. First all outputs are computed without a graph; the loss on them gives the gradient of each
+output; then each micro-batch is run again with a graph and back-propagates its part of that gradient. Two forward
+passes instead of one, memory of one micro-batch. Only batch-norm sees smaller batches, so the result is not that
+of an unsplit step.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cil.methods.base import Method, StepOutput
+
+
+def micro_rows(images: int, parts: int) -> list[Tensor]:
+    """Row indices of each micro-batch: both views of the same images, [view 1; view 2]."""
+    return [torch.cat([chunk, chunk + images]) for chunk in torch.arange(images).tensor_split(min(parts, images))]
+
+
+def _tensors(outputs: Any) -> dict[str, Tensor]:
+    return {f.name: value for f in fields(outputs) if isinstance(value := getattr(outputs, f.name), Tensor)}
+
+
+def _joined(pieces: list[Any], order: Tensor) -> Any:
+    """The outputs of all micro-batches as one, rows in batch order, as leaves that collect gradient."""
+    joined = {}
+    for name in _tensors(pieces[0]):
+        rows = torch.cat([_tensors(piece)[name] for piece in pieces])
+        joined[name] = torch.empty_like(rows).index_copy_(0, order, rows).requires_grad_()
+    return replace(pieces[0], **joined)
+
+
+@contextmanager
+def _buffers_as_they_are(network: nn.Module) -> Iterator[None]:
+    """Undo what a forward pass does to buffers: running statistics must move once a step."""
+    saved = [buffer.clone() for buffer in network.buffers()]
+    yield
+    for buffer, value in zip(network.buffers(), saved, strict=True):
+        buffer.copy_(value)
+
+
+def backward_in_parts(
+    method: Method,
+    views: Tensor,
+    targets: Tensor,
+    parts: int,
+    autocast: Callable[[], AbstractContextManager],
+    scale: Callable[[Tensor], Tensor],
+) -> StepOutput:
+    """Loss of the whole batch, and gradients of the parameters, with at most 1/parts of it in the network.
+
+    views: [2B, ...], targets: [B]; `scale` is applied to the loss before it is differentiated.
+    """
+    rows = [part.to(views.device, non_blocking=True) for part in micro_rows(len(targets), parts)]
+    with torch.no_grad(), autocast(), _buffers_as_they_are(method.network):
+        pieces = [method.network(views[part]) for part in rows]
+    outputs = _joined(pieces, torch.cat(rows))
+    with autocast():
+        result = method.loss(outputs, targets)
+    scale(result.total).backward()
+    gradients = {name: leaf.grad for name, leaf in _tensors(outputs).items() if leaf.grad is not None}
+    for part in rows:
+        with autocast():
+            again = _tensors(method.network(views[part]))
+        wanted = [name for name in gradients if again[name].requires_grad]
+        torch.autograd.backward([again[name] for name in wanted], [gradients[name][part] for name in wanted])
+    return result

@@ -1,0 +1,145 @@
+"""What the last task will need, told before the first one starts. Changes no result."""
+
+import gc
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from cil.config.schema import OnOom, Precision, RunConfig
+from cil.data.stream import Task
+from cil.engine.optim import make_optimizer
+from cil.engine.precision import autocast
+from cil.methods import make_method
+from cil.methods.base import Method
+
+logger = logging.getLogger("cil")
+Forecast = dict[str, Any]
+DRY_STEPS = 2
+"""Of the second one on, the optimiser's momentum is there too."""
+
+
+def make_forecast(config: RunConfig, tasks: Sequence[Task], device: torch.device) -> Forecast:
+    """Plain values: `tasks`, `parameters` of the last task's network (frozen parts and teacher included),
+    `exemplar_bytes`, `device`, and `peak_bytes` of a training step of the last task; null where it is not measured
+    (not on CUDA) or does not fit.
+    """
+    with torch.random.fork_rng(devices=[]):  # modules draw from the global stream before they are given their own
+        method = grown(config, tasks)
+    forecast: Forecast = {
+        "tasks": len(tasks),
+        "parameters": sum(p.numel() for p in method.network.parameters()),
+        "exemplar_bytes": config.memory.size * 3 * config.dataset.image_size**2,
+        "device": device.type,
+        "peak_bytes": None,
+    }
+    if device.type == "cuda":
+        forecast["peak_bytes"] = _peak_bytes(method, config, tasks[-1].known, device)
+    return forecast
+
+
+# Methods of tensors, and functions of torch.nn.init (which call the former past this mode).
+_DRAWS = ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_", "xavier_normal_", "xavier_uniform_")
+
+
+class _WithoutDraws(TorchFunctionMode):
+    """Leaves out random initialisation: without values there is nothing to draw, and on "meta" PyTorch imports its
+    compiler for it, which takes seconds.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named = kwargs or {}
+        if getattr(func, "__name__", "") in _DRAWS:
+            return args[0] if args else named["tensor"]
+        return func(*args, **named)
+
+
+def grown(config: RunConfig, tasks: Sequence[Task]) -> Method:
+    """A throw-away method that has begun every task. Its tensors have shapes but no memory and no values."""
+    config = replace(config, trainer=replace(config.trainer, compile=False))
+    with torch.device("meta"), _WithoutDraws():
+        method = make_method(config)
+        for task in tasks:
+            method.begin_task(task)
+    return method
+
+
+def _peak_bytes(method: Method, config: RunConfig, classes: int, device: torch.device) -> int | None:
+    """Peak of allocated device memory in a training step, whatever lies there already included."""
+    torch.cuda.reset_peak_memory_stats(device)
+    try:
+        dry_steps(method, config, classes, device)
+        return torch.cuda.max_memory_allocated(device)
+    except torch.OutOfMemoryError as error:
+        logger.warning("forecast: a training step of the last task does not fit: %s", str(error).splitlines()[0])
+        return None
+    finally:
+        # Nothing of it may show in the run's own memory figures.
+        method.network.to("meta")
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def dry_steps(method: Method, config: RunConfig, classes: int, device: torch.device) -> None:
+    """Training steps of a grown method on black images. The weights stay 0: only their place counts."""
+    network = method.network.to_empty(device=device)
+    with torch.no_grad():
+        for tensor in (*network.parameters(), *network.buffers()):
+            tensor.zero_()
+    network.train()
+    method.begin_epoch(0, config.trainer.inc_epochs)
+    optimizer = make_optimizer(config.optimizer, network.parameters(), first_task=False)
+    batch, side = config.trainer.batch_size, config.dataset.image_size
+    views = torch.zeros(2 * batch, 3, side, side, device=device)
+    targets = torch.arange(batch, device=device) % classes
+    for _ in range(DRY_STEPS):
+        optimizer.zero_grad(set_to_none=True)
+        with autocast(config.trainer.precision, device):
+            total = method.loss(network(views), targets).total
+        total.backward()
+        optimizer.step()
+
+
+def describe(forecast: Forecast, config: RunConfig) -> list[str]:
+    """One or two lines for people."""
+    parameters = forecast["parameters"]
+    lines = [
+        f"forecast: {_count(parameters)} parameters ({_size(4 * parameters)}) in task {forecast['tasks']}, "
+        f"{config.memory.size} exemplars ({_size(forecast['exemplar_bytes'])} of pixels)"
+    ]
+    if forecast["device"] == "cuda":
+        peak = forecast["peak_bytes"]
+        text = (
+            "does not fit into the GPU's memory as it is now" if peak is None else f"takes {_size(peak)} of GPU memory"
+        )
+        lines.append(f"forecast: a training step of task {forecast['tasks']} {text}")
+        if peak is None:
+            lines[-1] += f"; what helps: {what_helps(config)}"
+    return lines
+
+
+def what_helps(config: RunConfig) -> str:
+    """The settings that save memory on the device, those in use already left out."""
+    ways = [f"a smaller trainer.batch_size (now {config.trainer.batch_size})"]
+    if config.trainer.precision is Precision.fp32:
+        ways.append("trainer.precision=bf16")
+    if config.trainer.on_oom is OnOom.fail:
+        ways.append("trainer.on_oom=accumulate")
+    ways += ["a smaller backbone", "fewer tasks (a larger split.increment)"]
+    return ", ".join(ways)
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e6:.1f} M" if number >= 1e6 else f"{number / 1e3:.1f} k"
+
+
+def _size(count: int) -> str:
+    """Bytes in powers of ten, as PyTorch's and the disk's tools do not agree on anything else."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 1e3:.1f} kB"

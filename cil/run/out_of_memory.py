@@ -1,0 +1,48 @@
+"""Out of memory: one line that says in which task, and what helps."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from cil.config.schema import RunConfig
+from cil.engine.loop import Trainer
+from cil.run.forecast import what_helps
+
+logger = logging.getLogger("cil")
+_CPU = "DefaultCPUAllocator: "
+
+
+class OutOfMemory(Exception):
+    """The device's memory did not suffice. The message is one line; `where` has task, epoch and step (from 1)."""
+
+    def __init__(self, message: str, where: dict[str, int]) -> None:
+        super().__init__(message)
+        self.where = where
+
+
+@contextmanager
+def explained(trainer: Trainer, config: RunConfig) -> Iterator[None]:
+    """Turn an out-of-memory error of the block into OutOfMemory."""
+    try:
+        yield
+        return
+    except torch.OutOfMemoryError as error:
+        reason = _reason(error)
+    except RuntimeError as error:
+        if _CPU not in str(error):
+            raise
+        reason = _reason(error)
+    # Raised out here: the error caught above would keep alive what fills the memory.
+    where = {"task": trainer.finished_tasks + 1, "epoch": trainer.epoch + 1, "step": trainer.step}
+    place = f"task {where['task']} of {len(trainer.tasks)}, epoch {where['epoch']}, step {where['step']}"
+    raise OutOfMemory(f"out of memory in {place}: {reason} What helps: {what_helps(config)}", where)
+
+
+def _reason(error: Exception) -> str:
+    """The first sentence of the message."""
+    logger.error("out of memory", exc_info=error)
+    sentence: Any = " ".join(str(error).split()).partition(". ")[0]
+    return f"{sentence.rstrip('.')}."

@@ -1,0 +1,66 @@
+"""What state the run of a job's folder is in, seen from outside. Imports no torch."""
+
+import fcntl
+import json
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from cil.run.folder import read_status
+
+
+class State(Enum):
+    """State of a job."""
+
+    new = "new"
+    """Nothing has been started."""
+    running = "running"
+    """A living process works on it."""
+    interrupted = "interrupted"
+    """Stopped or killed; it can be continued."""
+    failed = "failed"
+    finished = "finished"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A job's state, the content of status.json and, once finished, of result.json."""
+
+    state: State
+    status: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+def look(folder: Path | None) -> Found:
+    """The state of the run in `folder`, which need not exist."""
+    status = {} if folder is None else read_status(folder)
+    if folder is None or not status:
+        return Found(State.new)
+    name = status.get("state")
+    if name == "finished":
+        return Found(State.finished, status, _result(folder))
+    if name == "running":
+        # A killed process cannot say so itself; the kernel has dropped its lock.
+        return Found(State.running if is_locked(folder) else State.interrupted, status)
+    return Found(State.failed if name == "failed" else State.interrupted, status)
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a living process holds the folder's lock (see cil/run/lock.py)."""
+    try:
+        with (folder / "lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((folder / "result.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

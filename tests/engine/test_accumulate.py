@@ -1,0 +1,105 @@
+import copy
+
+import pytest
+import torch
+
+from cil.config.schema import Precision
+from cil.engine.accumulate import backward_in_parts, micro_rows
+from cil.engine.precision import autocast
+from tests.engine.test_loop import assert_equal_weights, make_trainer, train, untimed
+from tests.engine.test_resume import Stop, StopAt
+from tests.methods.test_tagfex import batch, begin, step, tagfex
+
+
+def no_autocast():
+    return autocast(Precision.fp32, torch.device("cpu"))
+
+
+def gradients(method) -> dict[str, torch.Tensor]:
+    return {name: p.grad for name, p in method.network.named_parameters() if p.grad is not None}
+
+
+def test_micro_batches_keep_both_views_of_an_image_together():
+    rows = micro_rows(5, 2)
+    assert [r.tolist() for r in rows] == [[0, 1, 2, 5, 6, 7], [3, 4, 8, 9]]
+    assert sorted(torch.cat(micro_rows(7, 100)).tolist()) == list(range(14))
+
+
+@pytest.mark.parametrize("parts", [2, 3, 50])
+@pytest.mark.parametrize("sizes", [(3,), (2, 2)])
+def test_loss_and_gradient_are_those_of_the_whole_batch(parts, sizes):
+    whole = begin(tagfex(), *sizes)
+    whole.network.double()
+    # Batch-norm in eval mode: everything else is the same function of the whole batch.
+    whole.network.eval()
+    split = copy.deepcopy(whole)
+    views, targets = batch(7, classes=sum(sizes))
+    expected = step(whole, views.double(), targets)
+    expected.total.backward()
+    result = backward_in_parts(split, views.double(), targets, parts, no_autocast, lambda loss: loss)
+    torch.testing.assert_close(result.total, expected.total)
+    assert gradients(split).keys() == gradients(whole).keys()
+    for name, gradient in gradients(whole).items():
+        torch.testing.assert_close(gradients(split)[name], gradient, msg=name)
+
+
+def test_running_statistics_move_once_for_each_image():
+    method = begin(tagfex(), 2)
+    by_hand = copy.deepcopy(method)
+    views, targets = batch(4, classes=2)
+    backward_in_parts(method, views, targets, 2, no_autocast, lambda loss: loss)
+    for rows in micro_rows(4, 2):
+        by_hand.network(views[rows])
+    for (name, ours), theirs in zip(method.network.named_buffers(), by_hand.network.buffers(), strict=True):
+        assert torch.equal(ours, theirs), name
+
+
+class SmallMemory:
+    """Makes a network run out of memory above a number of rows, from the n-th training step on."""
+
+    def __init__(self, trainer, rows: int, steps: int):
+        self.rows, self.forward, self.trainer, self.steps = rows, trainer.method.network.forward, trainer, steps
+        trainer.method.network.forward = self
+
+    def __call__(self, images):
+        active = self.trainer.method.network.training and len(self.trainer.observer.steps) >= self.steps
+        if active and len(images) > self.rows:
+            raise torch.OutOfMemoryError("simulated")
+        return self.forward(images)
+
+
+def test_without_the_setting_running_out_of_memory_ends_the_run():
+    trainer = make_trainer()
+    SmallMemory(trainer, rows=12, steps=3)
+    with pytest.raises(torch.OutOfMemoryError):
+        trainer.run()
+    assert len(trainer.observer.steps) == 3
+
+
+def test_the_run_goes_on_from_the_same_step_and_records_the_change():
+    trainer = make_trainer("trainer.on_oom=accumulate")
+    SmallMemory(trainer, rows=6, steps=4)
+    trainer.run()
+    # Batches of 10 images, 20 rows: halved to 10 and 6 rows.
+    assert trainer.memory_events == [
+        {"task": 1, "epoch": 2, "step": 2, "micro_batches": 2},
+        {"task": 1, "epoch": 2, "step": 2, "micro_batches": 4},
+    ]
+    assert len(trainer.observer.tasks) == 3
+    assert len(trainer.observer.steps) == len(train().observer.steps)
+
+
+def test_micro_batches_survive_a_resume():
+    unbroken = make_trainer("trainer.on_oom=accumulate")
+    SmallMemory(unbroken, rows=6, steps=4)
+    unbroken.run()
+    first = make_trainer("trainer.on_oom=accumulate", observer=StopAt("step", 7))
+    SmallMemory(first, rows=6, steps=4)
+    with pytest.raises(Stop):
+        first.run()
+    second = make_trainer("trainer.on_oom=accumulate")
+    second.load_state_dict(first.observer.state)
+    second.run()
+    assert second.memory_events == unbroken.memory_events
+    assert_equal_weights(second, unbroken)
+    assert untimed(second.observer.tasks[-1]) == untimed(unbroken.observer.tasks[-1])

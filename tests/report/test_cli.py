@@ -1,0 +1,130 @@
+"""The command line: exit codes, one-line errors, files, speed."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cil.report.cli import main
+from tests.report.synthetic import INFONCE, flat_matrix, write_group, write_run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_group(tmp_path / "base", {1: 60.0, 2: 70.0}, **INFONCE)
+    write_group(tmp_path / "ant", {1: 61.0, 2: 71.5})
+    return tmp_path
+
+
+def test_default_prints_tables_and_writes_the_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(folder)]) == 0
+    assert "Against the baseline" in capsys.readouterr().out
+    assert (folder / "report.html").is_file()
+
+
+def test_runs_are_not_touched(folder: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    main([str(folder), "--format", "html"])
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_all_formats(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "place"
+    assert main([str(folder), "--out", str(out), "--format", "html,markdown,csv,latex"]) == 0
+    names = ["report.csv", "report.html", "report.md", "report.tex", "report_runs.csv"]
+    assert sorted(path.name for path in out.iterdir()) == names
+
+
+def test_options_without_value_do_not_swallow_the_path(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--allow", str(folder), "--format", "terminal"]) == 0
+    assert main(["--reference", str(folder), "--format", "terminal"]) == 0
+    assert "No published figures for this data set" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "no PATH given"),
+        (["missing"], "missing: no such folder"),
+        (["."], "no run found"),
+        (["--frobnicate", "x"], "unrecognized arguments: --frobnicate"),
+        (["x", "--format", "pdf"], "--format: 'pdf' is unknown; valid: terminal, html"),
+        (["x", "--allow", "everything"], "--allow: 'everything' is unknown; valid: all, class_order"),
+        (["diff", "a"], "diff takes two runs"),
+        (["diff", "a", "b"], "a: is no run"),
+    ],
+)
+def test_errors_are_one_line(
+    arguments: list[str],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert expected in error and error.count("\n") == 1
+
+
+def test_a_mixture_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for order in (0, 1):
+        write_run(tmp_path / str(order), class_order="random", class_order_seed=order)
+    assert main([str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "report.html").exists()
+    assert main([str(tmp_path), "--allow", "class_order", "--format", "terminal"]) == 0
+
+
+def test_only_failed_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(tmp_path / "a", status={"state": "failed", "error": "x"})
+    assert main([str(tmp_path), "--format", "terminal"]) == 1
+    assert "failed: x" in capsys.readouterr().out
+
+
+def test_diff_names_settings_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a = write_run(tmp_path / "a", flat_matrix(50.0))
+    b = write_run(tmp_path / "b", flat_matrix(52.0), trainer__grad_clip_norm=5.0, result={"git_commit": "b"}, **INFONCE)
+    assert main(["diff", str(a), str(b)]) == 0
+    lines = {line.split("  ")[0]: line.split() for line in capsys.readouterr().out.splitlines()}
+    assert lines["trainer.grad_clip_norm"] == ["trainer.grad_clip_norm", "null", "5"]
+    assert lines["loss.ant_beta"][1:] == ["1", "null", "unused", "by", "one", "of", "them"]
+    assert lines["average (%)"][-3:] == ["50.00", "52.00", "+2.00"]
+    assert lines["commit"][-1] == "b"
+
+
+def test_two_hundred_runs_in_under_five_seconds_without_torch(tmp_path: Path) -> None:
+    curves = {f"contrast/s{i}": [0.1 * i + e for e in range(20)] for i in range(30)}
+    curves |= {"contrast/gap": [0.1] * 20, "contrast/margin": [0.2] * 20, "contrast/violation_rate": [0.3] * 20}
+    for group in range(40):
+        for seed in range(1, 6):
+            folder = tmp_path / f"{group}-{seed}"
+            write_run(folder, flat_matrix(50.0 + group + seed, 5), seed=seed, ant_margin=0.01 * group, curves=curves)
+    code = (
+        "import sys, time; from cil.report.cli import main; status = main();"
+        "print('torch' in sys.modules, time.process_time()); sys.exit(status)"
+    )
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}  # a terminal without Unicode
+    command = [sys.executable, "-c", code, str(tmp_path), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    *_, torch, seconds = done.stdout.split()
+    assert "200 runs" in done.stdout and torch == "False"
+    assert float(seconds) < 5  # of processor time: other programs may be busy too
+
+
+def test_the_module_runs_and_help_is_quick() -> None:
+    started = time.monotonic()
+    command = [sys.executable, "-m", "cil.report", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "--baseline" in done.stdout and time.monotonic() - started < 3
+
+
+def test_a_report_of_a_page_with_a_broken_file_names_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "ant" / "s1" / "result.json").write_text("{")
+    assert main([str(folder), "--format", "terminal"]) == 0
+    assert "result.json cannot be read" in capsys.readouterr().out
+    assert json.loads((folder / "ant" / "s2" / "result.json").read_text())
