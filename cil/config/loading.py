@@ -1,5 +1,6 @@
 """Hydra's loader over conf/: what Hydra composes from overrides, with errors of one line."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 from cil.config.locations import config_dir
 from cil.config.resolvers import register
 from cil.errors import ConfigError
+
+# conf/hydra/launcher has options of the plugins' own names, on purpose: they are ready to use, and checked by them.
+warnings.filterwarnings("ignore", r"\s*'hydra/(launcher|sweeper)/\w+' is validated against ConfigStore schema")
 
 VERSION_BASE = "1.3"
 """Behaviour of Hydra that conf/ is written for."""

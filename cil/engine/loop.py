@@ -4,21 +4,20 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from cil.config.schema import OnOom, Precision, RunConfig
-from cil.data.base import RawDataset
-from cil.data.loader import BatchLoader, EpochKey, TrainBatch
-from cil.data.stream import Task, TaskStream
+from cil.data.loader import EpochKey, TrainBatch
+from cil.data.stream import Task
+from cil.data.training import TrainingData
 from cil.engine.accumulate import backward_in_parts
 from cil.engine.epoch_stats import EpochStats
 from cil.engine.evaluate import Evaluator
 from cil.engine.figure_data import FigureData
 from cil.engine.guard import DivergenceGuard, Place, gradient_norm
+from cil.engine.observer import Observer, Progress, Record, State
 from cil.engine.optim import learning_rate, make_optimizer
 from cil.engine.precision import autocast
 from cil.engine.task_end import TaskEnd
@@ -26,56 +25,6 @@ from cil.losses.base import Stat
 from cil.methods.base import Method, StepOutput
 
 logger = logging.getLogger("cil")
-Record = dict[str, Any]
-State = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run is. Tasks and epochs count from 1; `step` of `steps` steps of the epoch are done."""
-
-    task: int
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    cost: float
-    """This step's share of the whole run's work, in [0, 1]."""
-
-
-class Observer(Protocol):
-    """Who watches a run: it may write, show, save and stop, but never changes a result.
-
-    `state` gives everything that Trainer.load_state_dict needs to go on from that point.
-    """
-
-    def on_step(self, progress: Progress, state: Callable[[], State]) -> None:
-        """After each training step. May raise to stop the run."""
-
-    def on_epoch(self, record: Record) -> None:
-        """The figures of an epoch, by TensorBoard tag."""
-
-    def on_task(self, record: Record, state: Callable[[], State]) -> None:
-        """The figures after a task. May raise to stop the run."""
-
-    def check(self, state: Callable[[], State]) -> None:
-        """Between batches of an evaluation. May raise to stop the run."""
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Images, their loader and how the classes come."""
-
-    raw: RawDataset
-    loader: BatchLoader
-    stream: TaskStream
-
-    def indices(self, split: str, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        """(indices, targets) of the images of the classes at positions first..last-1, in file order."""
-        images = getattr(self.raw, split)
-        positions = self.stream.positions(images.labels)
-        chosen = np.flatnonzero((positions >= first) & (positions < last))
-        return chosen, positions[chosen]
 
 
 class Trainer:

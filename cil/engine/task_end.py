@@ -1,7 +1,7 @@
 """What happens when a task's last epoch is over: exemplars, class means, weight alignment, evaluation."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,13 +11,11 @@ from cil.config.schema import MemoryConfig
 from cil.data.herding import class_mean, herd
 from cil.data.memory import ExemplarMemory, quota
 from cil.data.stream import Task
+from cil.data.training import TrainingData
 from cil.engine.evaluate import Evaluator, Scores
 from cil.engine.figure_data import FigureData
 from cil.engine.metrics import AccuracyHistory
 from cil.methods.base import Method
-
-if TYPE_CHECKING:
-    from cil.engine.loop import TrainingData
 
 Record = dict[str, Any]
 TASK_FIGURES = ("incremental_avg_top1", "forgetting_top1", "nme_incremental_avg_top1", "nme_forgetting_top1")
@@ -26,7 +24,7 @@ TASK_FIGURES = ("incremental_avg_top1", "forgetting_top1", "nme_incremental_avg_
 class TaskEnd:
     """Keeps what a run carries from task to task besides the network: exemplars, class means and figures."""
 
-    def __init__(self, config: MemoryConfig, data: "TrainingData", evaluator: Evaluator, figures: FigureData) -> None:
+    def __init__(self, config: MemoryConfig, data: TrainingData, evaluator: Evaluator, figures: FigureData) -> None:
         self.config = config
         self.data = data
         self.evaluator = evaluator

@@ -116,7 +116,8 @@ def _problem(
     body.add(Heading("Curves", 3, True), *charts(problem))
     if panels := margin_panels(problem):
         text = (
-            "Contrast branch, training images, means over seeds with ± one deviation; dotted verticals: ends of tasks."
+            "Contrast branch, training images; means over seeds with ± one deviation; dotted verticals: ends of tasks. "
+            "A loss without margin shows the one its statistics are measured with."
         )
         body.add(Heading("Gap and margin over the epochs", 3, True), Paragraph(text, "note", True), *panels)
     text = "Top-1 in per cent, classifier, test images."

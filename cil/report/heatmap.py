@@ -34,5 +34,5 @@ def _cell(row: int, column: int, value: float | None) -> str:
     return (
         f'<rect x="{x}" y="{y}" width="{_CELL[0] - 1}" height="{_CELL[1] - 1}" fill="rgb({red},{green},{blue})" '
         f'stroke="#999" stroke-width=".5"/><text x="{x + _CELL[0] / 2:.0f}" y="{y + _CELL[1] / 2 + 4:.0f}" '
-        f'text-anchor="middle" fill="{ink}">{shown}</text>'
+        f'text-anchor="middle" style="fill:{ink}">{shown}</text>'
     )

@@ -111,7 +111,7 @@ def _effect_table(problem: Problem, comparisons: Sequence[VariantComparison], ke
         rows.append([c.variant.label, differs, change, interval, _p(one.p_holm), improved, pairs, conclusion])
     shown = "none known (no run was repeated)"
     if floor is not None:
-        shown = f"{figure.show(floor.spread)} (largest spread of {floor.runs} repeats of {floor.units} runs)"
+        shown = f"{figure.show(floor.spread)} (largest spread; {floor.runs} runs that repeat {floor.units} of them)"
     note = (
         "Differences to the baseline, paired by seed and class order. Intervals are not corrected; p values are, over "
         f"the {len(comparisons)} variants (Holm). Noise floor: {shown}."

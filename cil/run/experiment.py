@@ -11,21 +11,20 @@ from typing import Any
 import torch
 
 from cil.config.compose import Job
-from cil.config.schema import RunConfig
 from cil.config.stored import refuse_differences
 from cil.config.typed import to_yaml
-from cil.data.loader import make_loader
-from cil.data.sources import load_dataset
-from cil.data.stream import TaskStream, class_order, task_sizes
+from cil.data.training import load_training_data
 from cil.engine.guard import Diverged
-from cil.engine.loop import Trainer, TrainingData
+from cil.engine.loop import Trainer
 from cil.engine.precision import set_reproducibility
 from cil.errors import ConfigError, DataError
 from cil.methods import make_method
 from cil.run.checkpoint import CheckpointFolder
 from cil.run.folder import RunFolder, holds_work, read_status, write_atomically
+from cil.run.forecast import forecast_once
 from cil.run.lock import locked
 from cil.run.observer import RunObserver, Saver
+from cil.run.out_of_memory import OutOfMemory, explained
 from cil.run.progress import Display
 from cil.run.recorder import Recorder
 from cil.run.result import build_result
@@ -38,7 +37,7 @@ logger = logging.getLogger("cil")
 class _LogFile(logging.FileHandler):
     """A log that may lose lines: on a full disk the standard one fills stderr with tracebacks."""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+    def handleError(self, record: logging.LogRecord) -> None:
         pass
 
     def close(self) -> None:
@@ -66,15 +65,6 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
-
-
-def load_training_data(config: RunConfig, device: torch.device) -> TrainingData:
-    """Read the images and cut them into tasks. Raises DataError."""
-    raw = load_dataset(config.dataset)
-    order = class_order(config.class_order, config.class_order_seed, len(raw.classes))
-    stream = TaskStream(order, task_sizes(config.split, len(raw.classes)), list(raw.classes))
-    loader = make_loader(raw, config.augment, config.dataset.image_size, device, config.dataset.num_workers)
-    return TrainingData(raw, loader, stream)
 
 
 def run_experiment(job: Job, path: Path, resume: bool) -> dict[str, Any]:
@@ -115,6 +105,10 @@ def _noting_the_end(job: Job, folder: RunFolder, stop: StopSignals, begun: bool)
     except Diverged as error:
         logger.error("%s", error)
         folder.end("failed", error=str(error), where=vars(error.place), values=error.values)
+        raise
+    except OutOfMemory as error:
+        logger.error("%s", error)
+        folder.end("failed", error=str(error), where=error.where)
         raise
     except BaseException as error:
         logger.error("%s", error, exc_info=not isinstance(error, DataError))
@@ -158,6 +152,7 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
     device = resolve_device(config.device)
     data = load_training_data(config, device)
     stop.check()
+    forecast = forecast_once(config, folder, data.stream.tasks[: config.trainer.max_tasks], device)
     tensorboard = folder.tensorboard if config.tracking.tensorboard else None
     recorder = Recorder(folder.metrics, tensorboard, stored["records"] if stored else None)
     saver = Saver(config.checkpoint, folder, recorder, job.effective, lambda: time.monotonic() - started)
@@ -169,8 +164,10 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
             trainer.load_state_dict(stored["trainer"])
             display.continue_at(trainer.share_done)
             display.line(f"continues after {100 * trainer.share_done:.1f}% of the training")
-        trainer.run()
-        result = build_result(config, job.run_id, trainer, time.monotonic() - started)
+        with explained(trainer, config):
+            trainer.run()
+        result = build_result(config, job.run_id, trainer, time.monotonic() - started) | {"forecast": forecast}
+        recorder.summarise(job.effective)
         saver.finish(trainer.state_dict())
     finally:
         display.close()

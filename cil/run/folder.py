@@ -47,6 +47,10 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+_KEPT = ("started", "checkpoint", "forecast")
+"""Facts of status.json that a continued run does not find out anew."""
+
+
 class RunFolder:
     """Paths of a run's files, and its status.json."""
 
@@ -64,7 +68,7 @@ class RunFolder:
 
     def begin(self) -> None:
         """State `running`; keeps what an earlier part of the run noted."""
-        kept = {key: value for key, value in read_status(self.path).items() if key in ("started", "checkpoint")}
+        kept = {key: value for key, value in read_status(self.path).items() if key in _KEPT}
         self._status = {"state": "running", "pid": os.getpid(), "host": socket.gethostname(), "started": now()} | kept
         self._write_status()
 
@@ -72,6 +76,10 @@ class RunFolder:
         """Add facts to status.json at once."""
         self._status |= facts
         self._write_status()
+
+    def noted(self, key: str) -> Any:
+        """A fact of status.json; None if it is not there."""
+        return self._status.get(key)
 
     def progress(self, **progress: Any) -> None:
         """Where the run is; written at most every five seconds."""

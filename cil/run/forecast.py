@@ -15,11 +15,29 @@ from cil.engine.optim import make_optimizer
 from cil.engine.precision import autocast
 from cil.methods import make_method
 from cil.methods.base import Method
+from cil.run.folder import RunFolder
 
 logger = logging.getLogger("cil")
 Forecast = dict[str, Any]
 DRY_STEPS = 2
 """Of the second one on, the optimiser's momentum is there too."""
+
+
+def forecast_once(config: RunConfig, folder: RunFolder, tasks: Sequence[Task], device: torch.device) -> Forecast | None:
+    """The forecast of a run, told and noted in status.json; None if trainer.forecast is off.
+
+    A continued run keeps the one it began with: its result.json is to be that of the unbroken run.
+    """
+    if not config.trainer.forecast:
+        return None
+    forecast: Forecast | None = folder.noted("forecast")
+    if forecast is None or forecast["device"] != device.type:
+        forecast = make_forecast(config, tasks, device)
+        folder.note(forecast=forecast)
+        for line in describe(forecast, config):
+            logger.info(line)
+            print(line, flush=True)
+    return forecast
 
 
 def make_forecast(config: RunConfig, tasks: Sequence[Task], device: torch.device) -> Forecast:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cil.config.schema import CheckpointConfig
-from cil.engine.loop import Progress, State
+from cil.engine.observer import Progress, State
 from cil.run.checkpoint import CheckpointFolder, on_cpu
 from cil.run.folder import RunFolder
 from cil.run.progress import Display
@@ -137,6 +137,10 @@ class RunObserver:
         )
         logger.info(text)
         self.display.line(text)
+        if record.get("new_classes_at_chance"):
+            warning = f"the classes of task {record['task']} were not learned: accuracy on them is at chance level"
+            logger.warning(warning)
+            self.display.line(f"warning: {warning}")
         self.saver.save_task(record["task"], state())
         self.display.left.pause()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from cil.engine.loop import Progress
+from cil.engine.observer import Progress
 
 Record = dict[str, Any]
 LINE_SECONDS = 60.0

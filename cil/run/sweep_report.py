@@ -88,8 +88,12 @@ def sweep_table(rows: Sequence[Row], warnings: Sequence[str], seconds: float) ->
 def aligned(table: list[list[str]]) -> str:
     """Columns of a table, the last one and texts to the left, numbers to the right."""
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    return layout([[*(cell.ljust(widths[i]) if i < 2 else cell for i, cell in enumerate(row[:-1])),
-                    row[-1].ljust(widths[-1])] for row in table])
+    return layout(
+        [
+            [*(cell.ljust(widths[i]) if i < 2 else cell for i, cell in enumerate(row[:-1])), row[-1].ljust(widths[-1])]
+            for row in table
+        ]
+    )
 
 
 def _common(rows: Sequence[Row]) -> list[str]:

@@ -3,9 +3,9 @@
 import torch
 
 from cil.config.compose import compose_jobs
+from cil.data.training import load_training_data
 from cil.engine.loop import Trainer
 from cil.methods import make_method
-from cil.run.experiment import load_training_data
 
 SMALL = [
     "dataset.max_train_per_class=12",

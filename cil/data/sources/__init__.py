@@ -46,6 +46,15 @@ def count_classes(cfg: DatasetConfig) -> int:
     return int(_source(cfg).count_classes(cfg))
 
 
+def load_whole(cfg: DatasetConfig) -> RawDataset:
+    """The data set as it lies on disk: nothing cut off, image files as paths. Raises DataError and ConfigError."""
+    try:
+        raw: RawDataset = _source(cfg).load(cfg)
+    except OSError as error:
+        raise DataError(f"{error.filename or cfg.root}: {error.strerror or error}") from error
+    return raw
+
+
 def load_dataset(cfg: DatasetConfig) -> RawDataset:
     """The data set, cut as the keys ask, small images decoded.
 
@@ -57,10 +66,7 @@ def load_dataset(cfg: DatasetConfig) -> RawDataset:
 
     Raises DataError for broken data (path and reason), ConfigError for a key that does not fit the data.
     """
-    try:
-        raw = _source(cfg).load(cfg)
-    except OSError as error:
-        raise DataError(f"{error.filename or cfg.root}: {error.strerror or error}") from error
+    raw = load_whole(cfg)
     train, val = _hold_out(raw, cfg.holdout_per_class)
     train = _first_per_class(train, cfg.max_train_per_class, "max_train_per_class")
     test = _first_per_class(raw.test, cfg.max_test_per_class, "max_test_per_class")

@@ -1,0 +1,37 @@
+"""The images of a run, cut into tasks, with their loader."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from cil.config.schema import RunConfig
+from cil.data.base import RawDataset
+from cil.data.loader import BatchLoader, make_loader
+from cil.data.sources import load_dataset
+from cil.data.stream import TaskStream, class_order, task_sizes
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Images, their loader and how the classes come."""
+
+    raw: RawDataset
+    loader: BatchLoader
+    stream: TaskStream
+
+    def indices(self, split: str, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """(indices, targets) of the images of the classes at positions first..last-1, in file order."""
+        images = getattr(self.raw, split)
+        positions = self.stream.positions(images.labels)
+        chosen = np.flatnonzero((positions >= first) & (positions < last))
+        return chosen, positions[chosen]
+
+
+def load_training_data(config: RunConfig, device: torch.device) -> TrainingData:
+    """Read the images and cut them into tasks. Raises DataError."""
+    raw = load_dataset(config.dataset)
+    order = class_order(config.class_order, config.class_order_seed, len(raw.classes))
+    stream = TaskStream(order, task_sizes(config.split, len(raw.classes)), list(raw.classes))
+    loader = make_loader(raw, config.augment, config.dataset.image_size, device, config.dataset.num_workers)
+    return TrainingData(raw, loader, stream)

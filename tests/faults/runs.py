@@ -1,0 +1,174 @@
+"""Starts tiny runs in processes of their own, and compares what they leave behind."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from cil.run.checkpoint import read_checkpoint
+from tests.commands import PROJECT
+
+SETTINGS = (
+    "device=cpu",
+    "loss=ant_adaptive",
+    "margin_schedule.gap_ratio=0.8",
+    "dataset.max_train_per_class=12",
+    "dataset.max_test_per_class=8",
+    "dataset.holdout_per_class=2",
+    "trainer.init_epochs=2",
+    "trainer.inc_epochs=2",
+    "trainer.batch_size=10",
+    "trainer.eval_batch_size=16",
+    "trainer.eval_every=1",
+    "trainer.max_tasks=4",
+    "memory.size=20",
+)
+"""Four tasks of two epochs, evaluated after each: about a second of training."""
+
+EVERY_STEP = "checkpoint.every_minutes=0"
+TIMES = ("seconds", "train_seconds", "task_seconds", "peak_bytes")
+
+Plan = dict[str, Any]
+
+
+def start(*arguments: str, cwd: Path, plan: Plan | None = None, **options: Any) -> subprocess.Popen:
+    """`python -m cil.train ARGUMENTS`, with the faults of `plan` in it. Its output goes to pipes as text."""
+    module = ["cil.train"] if plan is None else ["tests.faults.inject", json.dumps(plan)]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", *module, *arguments],
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+class Ended:
+    """A process that has ended: exit code (negative: killed by that signal), stdout, stderr."""
+
+    def __init__(self, process: subprocess.Popen) -> None:
+        self.stdout, self.stderr = process.communicate(timeout=600)
+        self.code = process.returncode
+
+    @property
+    def text(self) -> str:
+        return f"exit code {self.code}\n{self.stdout}\n{self.stderr}"
+
+
+def run(*arguments: str, cwd: Path, plan: Plan | None = None) -> Ended:
+    return Ended(start(*arguments, cwd=cwd, plan=plan))
+
+
+def train(folder: Path, *overrides: str, plan: Plan | None = None) -> Ended:
+    """A new run in `folder`."""
+    return run(*SETTINGS, *overrides, f"hydra.run.dir={folder}", cwd=folder.parent, plan=plan)
+
+
+def resume(folder: Path, *overrides: str, plan: Plan | None = None) -> Ended:
+    """Go on with the run in `folder`; it must not matter where the command is given."""
+    return run(f"resume={folder}", *overrides, cwd=folder.parent, plan=plan)
+
+
+def status(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "status.json").read_text())
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The states to continue from, oldest first."""
+    return sorted((folder / "checkpoints").glob("t0*.pt"))
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Every file of a folder with a hash of its content."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def untimed(value: Any) -> Any:
+    """Without what differs from run to run because time does."""
+    if isinstance(value, dict):
+        return {k: untimed(v) for k, v in value.items() if k not in TIMES and not str(k).startswith("time/")}
+    return [untimed(item) for item in value] if isinstance(value, list) else value
+
+
+def result(folder: Path) -> dict[str, Any]:
+    """result.json without times."""
+    return untimed(json.loads((folder / "result.json").read_text()))
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl without times."""
+    return [untimed(json.loads(line)) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Every TensorBoard tag's (step, value) in the order they were written; values of times are left out."""
+    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0}).Reload()
+    return {
+        tag: [(event.step, 0.0 if tag.startswith("time/") else event.value) for event in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+    }
+
+
+def final_model(folder: Path) -> dict[str, Any]:
+    (path,) = (folder / "checkpoints").glob("final-*.pt")
+    return read_checkpoint(path)
+
+
+def assert_equal(a: Any, b: Any, where: str = "") -> None:
+    """Equal bit for bit, tensors included."""
+    assert type(a) is type(b), where
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_equal(a[key], b[key], f"{where}.{key}")
+    elif isinstance(a, list):
+        assert len(a) == len(b), where
+        for index, (left, right) in enumerate(zip(a, b, strict=True)):
+            assert_equal(left, right, f"{where}[{index}]")
+    elif isinstance(a, torch.Tensor):
+        assert a.dtype == b.dtype and torch.equal(a, b), where
+    else:
+        assert a == b, where
+
+
+def assert_same_outcome(folder: Path, reference: Path) -> None:
+    """The run in `folder` ended as the unbroken one in `reference`: figures, curves and weights, bit for bit."""
+    assert status(folder)["state"] == "finished"
+    assert result(folder) == result(reference)
+    assert metrics(folder) == metrics(reference)
+    assert_rising(folder)
+    assert curves(folder) == curves(reference)
+    model, expected = final_model(folder), final_model(reference)
+    assert_equal(model["method"], expected["method"], "method")
+    assert_equal(untimed(model["task_end"]), untimed(expected["task_end"]), "task_end")
+    assert_tidy(folder)
+
+
+def assert_rising(folder: Path) -> None:
+    """One event file, and in it strictly rising steps for every tag."""
+    assert len(list((folder / "tensorboard").iterdir())) == 1
+    for tag, points in curves(folder).items():
+        steps = [step for step, _ in points]
+        assert steps == sorted(set(steps)), tag
+
+
+def assert_tidy(folder: Path) -> None:
+    """A finished run keeps its final model only, and nothing temporary."""
+    assert not list(folder.rglob("*.tmp")) + list(folder.rglob(".*"))
+    assert [path.name.split("-")[0] for path in (folder / "checkpoints").iterdir()] == ["final"]
+
+
+def assert_clean_exit(ended: Ended, code: int) -> None:
+    """The expected exit code, and no traceback."""
+    assert ended.code == code, ended.text
+    assert "Traceback" not in ended.stderr + ended.stdout, ended.text
