@@ -13,6 +13,7 @@ import hydra
 from cil.config.compose import VERSION_BASE, Plan, plan
 from cil.config.locations import config_dir
 from cil.errors import ConfigError, DataError
+from cil.run.dry_run import show_plan
 from cil.run.job import SingleRunFailed, continue_run, repeat_run, run_job
 from cil.run.signals import Interrupted, sigterm_raises
 from cil.run.sweep import run_sweep
@@ -39,6 +40,9 @@ def main() -> int:
 
 
 def _start(planned: Plan) -> int:
+    if planned.launch.dry_run and not planned.show:
+        print(show_plan(planned))
+        return 0
     if planned.grid:
         return run_sweep(planned)
     if planned.resume is not None:

@@ -12,7 +12,7 @@ from cil.report.groups import Group, Problem
 from cil.report.settings import differing, follows
 from cil.report.statistics import Summary, summarise
 
-SHIPPED = Path(__file__).resolve().parent / "reference" / "tagfex_ant.json"
+SHIPPED = Path(__file__).resolve().parent / "published" / "tagfex_ant.json"
 """Figures of a public TagFex + ANT fork, as facts (its code is not used)."""
 
 FIGURES = tuple(figure.key for figure in (*ACCURACIES, *COSTS))

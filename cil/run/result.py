@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from cil import __version__
+from cil.config.identity import RESULTS_VERSION
 from cil.config.schema import RunConfig
 from cil.engine.loop import Trainer
 from cil.engine.metrics import AccuracyHistory
@@ -71,7 +72,12 @@ def build_result(config: RunConfig, config_id: str, trainer: Trainer, seconds: f
         for task, record in zip(trainer.tasks, trainer.task_end.task_records, strict=True)
     ]
     network = trainer.method.network
-    result: dict[str, Any] = {"schema_version": RESULT_SCHEMA_VERSION, "config_id": config_id, "name": config.name}
+    result: dict[str, Any] = {
+        "schema_version": RESULT_SCHEMA_VERSION,
+        "results_version": RESULTS_VERSION,
+        "config_id": config_id,
+        "name": config.name,
+    }
     result |= _accuracies(trainer.task_end.history)
     if raw.val is not None:
         result["val"] = _accuracies(trainer.task_end.val_history)

@@ -5,20 +5,26 @@ PLAN is a dictionary as JSON, every key optional:
   calls: file that gets the number of calls of every place, at the end
   batches: file that gets a line for each training batch: task, epoch, step, sample ids, hash of the pixels
   slow: seconds that each training step takes longer
-  clock: seconds by which time.time is set back after each step, an hour at a time or so
+  clock: seconds by which time.time is set back after each step
+  usr2: a handler of SIGUSR2 like submitit's: {note: file for what it finds, folder: the run's, exit: its exit code}
+  full: {file: PATH, after: STEP, until: STEP} fills the disk with that file after a step, and empties it again
 """
 
+import fcntl
 import functools
 import hashlib
 import importlib
 import json
 import os
 import runpy
+import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 PLACES = {
@@ -127,6 +133,42 @@ def set_clock_back(seconds: float) -> None:
     after_each_step(back)
 
 
+def handle_usr2(note: str, folder: str, exit: int | None = None) -> None:
+    def handler(signum: int, frame: FrameType | None) -> None:
+        assert signum == signal.SIGUSR2 and frame is not None
+        with (Path(folder) / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                free = True
+            except BlockingIOError:
+                free = False
+        found = {
+            "state": json.loads((Path(folder) / "status.json").read_text())["state"],
+            "checkpoints": sorted(path.name for path in (Path(folder) / "checkpoints").iterdir()),
+            "free": free,
+        }
+        Path(note).write_text(json.dumps(found))
+        if exit is not None:
+            sys.exit(exit)
+
+    signal.signal(signal.SIGUSR2, handler)
+
+
+def fill_disk(file: str, after: int, until: int | None = None) -> None:
+    steps = [0]
+
+    def fill() -> None:
+        steps[0] += 1
+        if steps[0] == after:
+            with suppress(OSError), open(file, "wb", buffering=0) as ballast:
+                while True:
+                    ballast.write(bytes(4096))
+        if steps[0] == until:
+            os.unlink(file)
+
+    after_each_step(fill)
+
+
 def main() -> None:
     plan = json.loads(sys.argv.pop(1))
     faults = Faults([tuple(fault) for fault in plan.get("faults", [])])
@@ -138,6 +180,10 @@ def main() -> None:
         after_each_step(lambda: time.sleep(plan["slow"]))
     if "clock" in plan:
         set_clock_back(plan["clock"])
+    if "usr2" in plan:
+        handle_usr2(**plan["usr2"])
+    if "full" in plan:
+        fill_disk(**plan["full"])
     try:
         runpy.run_module("cil.train", run_name="__main__", alter_sys=True)
     finally:

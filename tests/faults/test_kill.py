@@ -35,7 +35,7 @@ def drawn_points(seed: int) -> list[tuple[str, float, float]]:
     points = []
     for place, count in PLACES.items():
         for _ in range(count):
-            every = 0.0 if place in ("writing", "renamed") else draw.choice([0.0, 0.001, 10.0])
+            every = 1e-9 if place in ("writing", "renamed") else draw.choice([1e-9, 0.001, 10.0])
             points.append((place, draw.random(), every))
     return points
 
