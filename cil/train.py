@@ -43,8 +43,13 @@ def _start(planned: Plan) -> int:
     if planned.launch.dry_run and not planned.show:
         print(show_plan(planned))
         return 0
+    if planned.launch.probe and not planned.show:
+        from cil.run.probe_report import probe  # needs torch
+
+        print(probe(planned))
+        return 0
     if planned.grid:
-        return run_sweep(planned)
+        return run_sweep(planned, _no_effect(planned))
     if planned.resume is not None:
         continue_run(planned.jobs[0], planned.resume)
     elif planned.rerun:
@@ -58,6 +63,18 @@ def _start(planned: Plan) -> int:
         except SingleRunFailed as error:
             raise error.__cause__ or error from None
     return 0
+
+
+def _no_effect(planned: Plan) -> list[str]:
+    """Warnings of the no-op detector, for a sweep."""
+    if planned.launch.probe is False:
+        return []
+    from cil.run.probe_report import sweep_warnings  # needs torch
+
+    warnings = sweep_warnings(planned)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return warnings
 
 
 def _stop(message: str, code: int) -> int:

@@ -92,9 +92,7 @@ def plan(argv: list[str]) -> Plan:
         return Plan([job], warnings=job.warnings, argv=arguments.argv, launch=launch)
 
 
-def _sweep_plan(
-    loader: ConfigLoaderImpl, checker: OverrideChecker, composed: DictConfig, arguments: Arguments
-) -> Plan:
+def _sweep_plan(loader: ConfigLoaderImpl, checker: OverrideChecker, composed: DictConfig, arguments: Arguments) -> Plan:
     jobs, warnings = distinct(list(grid_jobs(loader, checker, composed)))
     lines = warnings + [line for job in jobs for line in job.warnings]
     return Plan(

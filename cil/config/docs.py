@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import get_type_hints
 
 from cil.config.compose import composed_config
+from cil.config.launch import LaunchConfig
 from cil.config.locations import config_dir
 from cil.config.names import describe_type, show
+from cil.config.overrides import NOT_GROUPS
 from cil.config.resolvers import DEFAULT_MARGIN, PRESETS
 from cil.config.schema import METHOD_SCHEMAS, RunConfig
 from cil.config.typed import flat, plain, plain_value
@@ -62,8 +64,10 @@ def option_docs(group: str) -> dict[str, str]:
 
 def render() -> str:
     """The whole page."""
-    groups = sorted(folder.name for folder in config_dir().iterdir() if folder.is_dir())
-    parts = [INTRODUCTION, "## Groups\n"]
+    folders = (folder.name for folder in config_dir().iterdir() if folder.is_dir())
+    groups = sorted(name for name in folders if name not in NOT_GROUPS)
+    parts = [INTRODUCTION, _launch_table(), "## Groups\n"]
+    groups += [f"hydra/{folder.name}" for folder in sorted((config_dir() / "hydra").iterdir())]
     parts += [_option_table(group) for group in groups]
     parts += [
         "## What a data set brings\n",
@@ -78,6 +82,16 @@ def render() -> str:
     for heading, schema in schemas().items():
         parts.append(_key_table(heading, schema, default))
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _launch_table() -> str:
+    docs, hints = field_docs(LaunchConfig), get_type_hints(LaunchConfig)
+    rows = [
+        [f"`{f.name}`", describe_type(hints[f.name]), f"`{show(f.default)}`", docs[f.name]]
+        for f in fields(LaunchConfig)
+    ]
+    title = "## What to do\n\nThese keys are read from the command line alone; no run stores them.\n\n"
+    return title + _table(["key", "type", "default", "meaning"], rows)
 
 
 def _option_table(group: str) -> str:

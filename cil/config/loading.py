@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from cil.config.locations import config_dir
+from cil.config.plugins import OWN_OPTIONS, install_command
 from cil.config.resolvers import register
 from cil.errors import ConfigError
 
@@ -44,6 +45,9 @@ def compose_with(loader: ConfigLoaderImpl, overrides: list[str], mode: RunMode) 
     try:
         return loader.load_configuration("config", list(overrides), mode, from_shell=False)
     except MissingConfigException as error:
+        missing = str(error.missing_cfg_file)
+        if missing in OWN_OPTIONS:
+            raise ConfigError(f"{missing}: is not installed; {install_command(OWN_OPTIONS[missing])}") from None
         options = f"; valid: {', '.join(sorted(error.options))}" if error.options else ""
         raise ConfigError(f"{first_line(error)}{options}") from None
     except Exception as error:  # Hydra raises ValueError, TypeError and YAML's own errors too

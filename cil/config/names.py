@@ -86,7 +86,9 @@ def unknown_key(key: str, groups: Iterable[str] = (), method: str | None = None)
     if last in FOREIGN_KEYS and f"loss.{last}" != key:
         return ConfigError(f"{key}: unknown key; here it is written {FOREIGN_KEYS[last]}")
     siblings = {name.rpartition(".")[2]: name for name in valid if name.startswith(f"{group}.")}
-    everywhere = {name.rpartition(".")[2]: name for name in reversed(valid)} | {name: name for name in (*groups, *LAUNCH_KEYS)}
+    everywhere = {name.rpartition(".")[2]: name for name in reversed(valid)} | {
+        name: name for name in (*groups, *LAUNCH_KEYS)
+    }
     close = siblings.get(nearest(last, siblings) or "") or everywhere.get(nearest(last, everywhere) or "")
     if close:
         return ConfigError(f"{key}: unknown key; did you mean {close}?")

@@ -14,6 +14,14 @@ EXTRAS = {
 }
 """Module of a plugin -> the extra of this project that installs it."""
 
+OWN_OPTIONS = {"hydra/sweeper/optuna": "optuna"}
+"""Options that a plugin itself brings, so that nothing is known of them without it -> the extra that installs it."""
+
+
+def install_command(extra: str) -> str:
+    """How to install an extra of this project."""
+    return f"install it with: pip install 'cil[{extra}]'"
+
 
 def check_plugins(composed: DictConfig) -> None:
     """Raises ConfigError, with the install command, for a chosen launcher or sweeper that is not installed."""
@@ -23,7 +31,7 @@ def check_plugins(composed: DictConfig) -> None:
         if not _is_installed(module):
             choice = composed.hydra.runtime.choices.get(f"hydra/{kind}")
             extra = EXTRAS.get(module)
-            command = f"; install it with: pip install 'cil[{extra}]'" if extra else ""
+            command = f"; {install_command(extra)}" if extra else ""
             raise ConfigError(f"hydra/{kind}: {choice} needs {module}, which is not installed{command}")
 
 

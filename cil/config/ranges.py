@@ -83,6 +83,7 @@ RULES: dict[str, Rule] = {
     "trainer.max_tasks": _at_least(1),
     "trainer.grad_clip_norm": _ABOVE_ZERO,
     "trainer.check_every": _at_least(1),
+    "tracking.gradient_share_every": _at_least(0),
     "checkpoint.every_minutes": _ABOVE_ZERO,
     "checkpoint.max_failures": _at_least(1),
 }

@@ -223,6 +223,8 @@ class TrackingConfig:
     """Draw the confusion matrix of every task into TensorBoard."""
     similarity_histogram: bool = True
     """Draw the similarities of positive and negative pairs after every task into TensorBoard."""
+    gradient_share_every: int = 0
+    """Every N epochs, on one batch: size of each loss term's gradient in the shared net, and cosines. 0: off."""
 
 
 @dataclass

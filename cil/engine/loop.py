@@ -16,6 +16,7 @@ from cil.engine.accumulate import backward_in_parts
 from cil.engine.epoch_stats import EpochStats
 from cil.engine.evaluate import Evaluator
 from cil.engine.figure_data import FigureData
+from cil.engine.gradient_share import gradient_share
 from cil.engine.guard import DivergenceGuard, Place, gradient_norm
 from cil.engine.observer import Observer, Progress, Record, State
 from cil.engine.optim import learning_rate, make_optimizer
@@ -148,7 +149,19 @@ class Trainer:
         every = self.config.trainer.eval_every
         if every and (epoch + 1) % every == 0 and epoch + 1 < epochs:
             record |= self.task_end.classifier_accuracy(self.method, task)
+        every = self.config.tracking.gradient_share_every
+        if every and (epoch + 1) % every == 0:
+            record |= self._gradient_share(indices, targets, key)
         return record
+
+    def _gradient_share(self, indices: np.ndarray, targets: np.ndarray, key: EpochKey) -> Record:
+        """grad/* of the epoch's first batch, with the weights at its end; empty if memory is too small for it."""
+        batch = next(iter(self.data.loader.train_batches(indices, targets, self.config.trainer.batch_size, key)))
+        try:
+            return gradient_share(self.method, batch.views, batch.targets, self._autocast, self.scaler.get_scale())
+        except torch.OutOfMemoryError:
+            logger.warning("out of memory for the gradient share of task %d epoch %d", key.task, key.epoch + 1)
+            return {}
 
     def _end_epoch(self, record: Record) -> None:
         """Move on to the next epoch. Until here the run can continue from the last step."""

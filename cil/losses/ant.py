@@ -42,18 +42,18 @@ class Ant:
             ant = ant_term(pairs.negatives, margin, self.settings)
         with self._grad("gap"):
             gap = gap_term(pairs, self.settings.gap_target)
-        loss = self._total({"nce": nce, "ant": ant.value, "gap": gap}, similarity)
+        parts = self._weighted({"nce": nce, "ant": ant.value, "gap": gap})
+        # Without any part (a gap-only bracket of weight 0) the loss is 0 but can still be differentiated.
+        loss = torch.stack(list(parts.values())).sum() if parts else 0.0 * similarity.sum()
         with torch.no_grad():
-            return LossOutput(loss, describe(pairs.detach(), Terms(nce, ant, gap, loss), margin))
+            return LossOutput(loss, describe(pairs.detach(), Terms(nce, ant, gap, loss), margin), parts)
 
     def _grad(self, term: str) -> AbstractContextManager[object]:
         return torch.set_grad_enabled(self.weights[term] != 0 and torch.is_grad_enabled())
 
-    def _total(self, values: dict[str, Tensor], similarity: Tensor) -> Tensor:
-        """The weighted sum. A term of weight 0 is left out, not multiplied: 0 * inf would be NaN."""
-        terms = [self.weights[name] * value for name, value in values.items() if self.weights[name] != 0]
-        # Without any term (a gap-only bracket of weight 0) the loss is 0 but can still be differentiated.
-        return torch.stack(terms).sum() if terms else 0.0 * similarity.sum()
+    def _weighted(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weighted terms. One of weight 0 is left out, not multiplied: 0 * inf would be NaN."""
+        return {name: self.weights[name] * value for name, value in values.items() if self.weights[name] != 0}
 
 
 def build(cfg: LossConfig) -> Ant:

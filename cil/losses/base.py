@@ -1,7 +1,7 @@
 """What every contrastive loss takes and returns, and how one is made from its configuration."""
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import Tensor
@@ -28,10 +28,14 @@ class Stat:
 
 @dataclass(frozen=True)
 class LossOutput:
-    """loss: 0-d tensor with gradient. stats: the statistics of the batch, by name."""
+    """loss: 0-d tensor with gradient. stats: the statistics of the batch, by name.
+
+    parts: the weighted terms (nce, ant, gap) that the loss is the sum of, 0-d, with gradient.
+    """
 
     loss: Tensor
     stats: dict[str, Stat]
+    parts: dict[str, Tensor] = field(default_factory=dict)
 
 
 class ContrastiveLoss(Protocol):

@@ -42,7 +42,7 @@ class InfoNCE:
             pairs = split_pairs(similarity, self.settings.negatives)
             ant = ant_term(pairs.negatives, margin, self.settings)
             terms = Terms(nce, ant, gap_term(pairs, self.settings.gap_target), loss)
-            return LossOutput(loss, describe(pairs, terms, margin))
+            return LossOutput(loss, describe(pairs, terms, margin), {"nce": loss})
 
 
 def build(cfg: LossConfig) -> InfoNCE:

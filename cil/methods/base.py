@@ -1,7 +1,7 @@
 """What the training loop asks of a method. A method holds no optimiser, no logger and no data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ class StepOutput:
     """Unweighted loss terms, 0-d, detached."""
     stats: dict[str, Stat]
     """Everything else to be averaged over the epoch, by TensorBoard tag."""
+    parts: dict[str, tuple[float, Tensor]] = field(default_factory=dict)
+    """(weight, term with graph) of every part of the total, the contrastive bracket opened into nce, ant and gap."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ class Method(Protocol):
         """Cosine similarities of the positive and of the negative pairs of two views [2B, 3, H, W], as the
         contrastive loss pairs them, of any shape; None without such a loss. The network is in eval mode.
         """
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """The parameters that all loss terms are about, of which `tracking.gradient_share_every` tells."""
 
     def loss_weights(self) -> dict[str, float]:
         """Weight of each loss term in the present task: total = sum of weight * term."""

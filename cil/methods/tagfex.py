@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from cil.config.schema import RunConfig, TagFexConfig
 from cil.data.stream import Task
@@ -57,9 +57,10 @@ class TagFex:
         weights = self.loss_weights()
         terms: dict[str, Tensor] = {"cls": F.cross_entropy(_wide(outputs.logits), rows)}
         stats: dict[str, Stat] = {}
+        opened: dict[str, Tensor] = {}
         if weights["contrast"]:
             contrast = self.contrastive_loss(outputs.embeddings, outputs.embeddings, self.margin)
-            terms["contrast"] = contrast.loss
+            terms["contrast"], opened = contrast.loss, contrast.parts
             stats |= {f"contrast/{name}": stat for name, stat in contrast.stats.items()}
         if outputs.teacher_embeddings is not None:
             terms |= self._expansion_terms(outputs, rows, terms["cls"], weights)
@@ -73,7 +74,9 @@ class TagFex:
         total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         correct = (outputs.logits.detach().argmax(dim=1) == rows).float().mean()
         stats["train/top1"] = Stat(100 * correct, len(rows))
-        return StepOutput(total, {name: term.detach() for name, term in terms.items()}, stats)
+        parts = {name: (weights["contrast"], part) for name, part in opened.items()}
+        parts |= {name: (weights[name], term) for name, term in terms.items() if name != "contrast"}
+        return StepOutput(total, {name: term.detach() for name, term in terms.items()}, stats, parts)
 
     def _expansion_terms(
         self, outputs: TrainOutputs, rows: Tensor, cls: Tensor, weights: dict[str, float]
@@ -103,6 +106,10 @@ class TagFex:
             terms["transfer"] = active * (divergence * new).sum() / new_rows
             terms["transfer_active"] = active
         return terms
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Those of the task-agnostic net."""
+        return list(self.network.ta_net.parameters())
 
     def loss_weights(self) -> dict[str, float]:
         """Weights by term: the bracket of contrast and distill is shared in proportion to the old classes."""

@@ -61,5 +61,3 @@ def _hours(found: Estimate, jobs: int) -> str:
     runs = f"{found.runs} finished run{'' if found.runs == 1 else 's'} of the same kind on {found.device}"
     text = f"about {found.hours:.2g} {unit} left, from {runs}"
     return f"{text}; no finished run of this kind for {found.unknown} more" if found.unknown else text
-
-

@@ -17,10 +17,10 @@ from cil.data.training import load_training_data
 from cil.engine.guard import Diverged
 from cil.engine.loop import Trainer
 from cil.engine.precision import set_reproducibility
-from cil.errors import ConfigError, DataError
+from cil.errors import DataError
 from cil.methods import make_method
 from cil.run.checkpoint import CheckpointFolder
-from cil.run.folder import RunFolder, holds_work, read_status, write_atomically
+from cil.run.folder import RunFolder, holds_work, read_status, refuse_unfinished, write_atomically
 from cil.run.forecast import forecast_once
 from cil.run.lock import locked
 from cil.run.observer import RunObserver, Saver
@@ -81,9 +81,9 @@ def run_experiment(job: Job, path: Path, resume: bool) -> dict[str, Any]:
         if read_status(path).get("state") == "finished":
             print(f"{path}: already finished, nothing to do")
             return json.loads(folder.result.read_text())
+        if not resume:
+            refuse_unfinished(path)
         begun = holds_work(path)
-        if begun and not resume:
-            raise ConfigError(f"{path}: holds an unfinished run; continue it with resume={path}")
         write_atomically(folder.config, to_yaml(job.effective))
         folder.begin()
         with log_file(folder.log):
@@ -150,6 +150,8 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
     started = time.monotonic() - (stored["seconds"] if stored else 0.0)
     set_reproducibility(config.trainer)
     device = resolve_device(config.device)
+    if device.type == "cuda":  # an earlier job of a sweep may have had the larger peak
+        torch.cuda.reset_peak_memory_stats(device)
     data = load_training_data(config, device)
     stop.check()
     forecast = forecast_once(config, folder, data.stream.tasks[: config.trainer.max_tasks], device)

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cil.errors import ConfigError
+
 logger = logging.getLogger("cil")
 
 
@@ -119,6 +121,12 @@ class RunFolder:
 def holds_work(folder: Path) -> bool:
     """Whether a run was begun here, even if its status.json is lost."""
     return (folder / "status.json").exists() or any((folder / "checkpoints").glob("*.pt"))
+
+
+def refuse_unfinished(folder: Path) -> None:
+    """Raises ConfigError where a run was begun: a new one must not overwrite it."""
+    if holds_work(folder):
+        raise ConfigError(f"{folder}: holds an unfinished run; continue it with resume={folder}")
 
 
 def read_status(folder: Path) -> dict[str, Any]:

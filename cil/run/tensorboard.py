@@ -1,5 +1,8 @@
 """The TensorBoard events of a run: one folder, one file, written from records."""
 
+import os
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +68,43 @@ LAYOUT = {
 """The Custom Scalars tab: category -> title of a chart -> patterns of the tags in it."""
 
 
+class _EventFile:
+    """Writes events at once. PyTorch's FileWriter leaves it to a thread, which dies of a full disk with a traceback.
+
+    Every method raises OSError.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-untyped]
+        from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
+
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
+        self._file = (folder / name).open("wb")
+        self._records = RecordWriter(self._file)
+        self._event = Event
+        self._write(file_version="brain.Event:2")
+
+    def add_summary(self, summary: Any, step: int | None = None) -> None:
+        self._write(summary=summary, step=step)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _write(self, **content: Any) -> None:
+        self._records.write(self._event(wall_time=time.time(), **content).SerializeToString())
+
+
 class Events:
     """One event file in `folder`, which must not hold another."""
 
     def __init__(self, folder: Path) -> None:
-        from torch.utils.tensorboard import FileWriter
         from torch.utils.tensorboard.summary import custom_scalars
 
-        self._writer = FileWriter(str(folder), max_queue=1000, flush_secs=30)
+        self._writer = _EventFile(folder)
         charts = {group: {title: ["Multiline", tags] for title, tags in c.items()} for group, c in LAYOUT.items()}
         self._writer.add_summary(custom_scalars(charts))
 

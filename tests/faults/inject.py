@@ -169,8 +169,8 @@ def fill_disk(file: str, after: int, until: int | None = None) -> None:
     after_each_step(fill)
 
 
-def main() -> None:
-    plan = json.loads(sys.argv.pop(1))
+def run(plan: dict[str, Any]) -> None:
+    """Plant what the plan says, then be `python -m cil.train`, whose arguments are in sys.argv."""
     faults = Faults([tuple(fault) for fault in plan.get("faults", [])])
     for place in PLACES:
         faults.plant(place)
@@ -192,4 +192,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(json.loads(sys.argv.pop(1)))

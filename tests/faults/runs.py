@@ -1,10 +1,15 @@
 """Starts tiny runs in processes of their own, and compares what they leave behind."""
 
+import atexit
 import hashlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from cil.run.checkpoint import read_checkpoint
 from tests.commands import PROJECT
+from tests.faults.zygote import Zygote
 
 SETTINGS = (
     "device=cpu",
@@ -28,6 +34,8 @@ SETTINGS = (
     "trainer.eval_every=1",
     "trainer.max_tasks=4",
     "memory.size=20",
+    "tracking.confusion_matrix=false",
+    "tracking.similarity_histogram=false",
 )
 """Four tasks of two epochs, evaluated after each: about a second of training."""
 
@@ -37,35 +45,67 @@ TIMES = ("seconds", "train_seconds", "task_seconds", "peak_bytes")
 Plan = dict[str, Any]
 
 
-def start(*arguments: str, cwd: Path, plan: Plan | None = None, **options: Any) -> subprocess.Popen:
-    """`python -m cil.train ARGUMENTS`, with the faults of `plan` in it. Its output goes to pipes as text."""
-    module = ["cil.train"] if plan is None else ["tests.faults.inject", json.dumps(plan)]
-    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", *module, *arguments],
-        cwd=cwd,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
+class Running:
+    """A process of `python -m cil.train ARGUMENTS`, with the faults of `plan` in it.
+
+    `fresh` starts Python anew for it; otherwise it is forked from one that has imported everything.
+    """
+
+    _zygote: Zygote | None = None
+
+    def __init__(
+        self, *arguments: str, cwd: Path, plan: Plan | None = None, fresh: bool = False, group: bool = False
+    ) -> None:
+        self._output = Path(tempfile.mkdtemp(dir=cwd, prefix="output-")) / "std"
+        self._process = None
+        if not fresh:
+            self.pid = self.zygote().start(list(arguments), plan, cwd, self._output)
+            return
+        module = ["cil.train"] if plan is None else ["tests.faults.inject", json.dumps(plan)]
+        environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", *module, *arguments]
+        with open(f"{self._output}.out", "w") as out, open(f"{self._output}.err", "w") as err:
+            self._process = subprocess.Popen(
+                command, cwd=cwd, env=environment, stdout=out, stderr=err, start_new_session=group
+            )
+        self.pid = self._process.pid
+
+    @classmethod
+    def zygote(cls) -> Zygote:
+        if cls._zygote is None:
+            cls._zygote = Zygote()
+            atexit.register(cls._zygote.close)
+        return cls._zygote
+
+    def send(self, signum: int) -> None:
+        os.kill(self.pid, signum)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs: a process that nobody has waited for yet is a zombie."""
+        state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z"
+
+    def wait(self) -> "Ended":
+        code = self.zygote().wait(self.pid) if self._process is None else self._process.wait(timeout=600)
+        return Ended(code, Path(f"{self._output}.out").read_text(), Path(f"{self._output}.err").read_text())
 
 
+@dataclass(frozen=True)
 class Ended:
-    """A process that has ended: exit code (negative: killed by that signal), stdout, stderr."""
+    """A process that has ended. code: negative if a signal killed it."""
 
-    def __init__(self, process: subprocess.Popen) -> None:
-        self.stdout, self.stderr = process.communicate(timeout=600)
-        self.code = process.returncode
+    code: int
+    stdout: str
+    stderr: str
 
     @property
     def text(self) -> str:
         return f"exit code {self.code}\n{self.stdout}\n{self.stderr}"
 
 
-def run(*arguments: str, cwd: Path, plan: Plan | None = None) -> Ended:
-    return Ended(start(*arguments, cwd=cwd, plan=plan))
+def run(*arguments: str, cwd: Path, plan: Plan | None = None, fresh: bool = False) -> Ended:
+    return Running(*arguments, cwd=cwd, plan=plan, fresh=fresh).wait()
 
 
 def train(folder: Path, *overrides: str, plan: Plan | None = None) -> Ended:
@@ -172,3 +212,10 @@ def assert_clean_exit(ended: Ended, code: int) -> None:
     """The expected exit code, and no traceback."""
     assert ended.code == code, ended.text
     assert "Traceback" not in ended.stderr + ended.stdout, ended.text
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 300.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)

@@ -12,13 +12,15 @@ from tests.faults.runs import (
     EVERY_STEP,
     SETTINGS,
     Ended,
+    Running,
+    assert_clean_exit,
     assert_same_outcome,
     checkpoints,
     final_model,
     resume,
-    start,
     status,
     train,
+    wait_until,
 )
 
 KILL = signal.SIGKILL
@@ -50,8 +52,7 @@ def killed(folder: Path, place: str, call: int, *overrides: str) -> None:
 
 
 def finished(ended: Ended) -> None:
-    assert ended.code == 0, ended.text
-    assert ended.stderr == "", ended.text
+    assert_clean_exit(ended, 0)
 
 
 @pytest.mark.faults
@@ -102,17 +103,16 @@ def test_a_run_killed_from_outside_again_and_again(reference: Reference, tmp_pat
     folder, draw, kills = tmp_path / "run", random.Random(seed), 0
     arguments = [*SETTINGS, "checkpoint.every_minutes=0.002", f"hydra.run.dir={folder}"]
     while True:
-        process = start(*arguments, cwd=tmp_path, plan={"slow": 0.05})
-        while not (folder / "config.yaml").exists() and process.poll() is None:
-            time.sleep(0.02)
-        time.sleep(draw.uniform(0.0, 3.0) if kills < 6 else 60.0)
-        if process.poll() is not None:
+        process = Running(*arguments, cwd=tmp_path, plan={"slow": 0.05})
+        wait_until(lambda p=process: (folder / "config.yaml").exists() or not p.alive)
+        if kills < 6:
+            time.sleep(draw.uniform(0.0, 3.0))
+            process.send(KILL)
+        ended = process.wait()
+        if ended.code != -KILL:
             break
         kills += 1
-        process.kill()
-        Ended(process)
         arguments = [f"resume={folder}"]
-    ended = Ended(process)
     assert ended.code == 0, ended.text
     assert kills > 1
     assert_same_outcome(folder, reference.folder)

@@ -11,14 +11,15 @@ from tests.faults.runs import (
     EVERY_STEP,
     SETTINGS,
     Ended,
+    Running,
     assert_clean_exit,
     assert_same_outcome,
     checkpoints,
     resume,
     run,
-    start,
     status,
     train,
+    wait_until,
 )
 
 INT, TERM, USR2 = signal.SIGINT, signal.SIGTERM, signal.SIGUSR2
@@ -88,12 +89,11 @@ def test_a_signal_that_comes_when_everything_is_done_changes_nothing(reference: 
 @pytest.mark.parametrize("signum", [INT, TERM])
 def test_it_may_come_from_outside_at_any_time(reference: Reference, tmp_path, seconds, signum):
     folder = tmp_path / "run"
-    process = start(*SETTINGS, f"hydra.run.dir={folder}", cwd=tmp_path, plan={"slow": 0.1})
-    while not folder.exists() and process.poll() is None:  # Python and Hydra have started; PyTorch comes next
-        time.sleep(0.01)
+    process = Running(*SETTINGS, f"hydra.run.dir={folder}", cwd=tmp_path, fresh=True)
+    wait_until(folder.exists)  # Python and Hydra have started; PyTorch comes next
     time.sleep(seconds)
-    process.send_signal(signum)
-    ended = Ended(process)
+    process.send(signum)
+    ended = process.wait()
     assert_clean_exit(ended, 128 + signum)
     ended = resume(folder) if (folder / "config.yaml").exists() else train(folder)
     assert ended.code == 0, ended.text
@@ -127,7 +127,7 @@ class TestSubmitit:
 
 @pytest.mark.faults
 def test_a_stopped_sweep_goes_on_with_the_same_command(reference: Reference, tmp_path):
-    command = ["-m", *SETTINGS, "seed=1993,1994", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    command = ["-m", *SETTINGS, "probe=false", "seed=1993,1994", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
     ended = run(*command, cwd=tmp_path, plan={"faults": [["step", 7, TERM]]})
     assert_clean_exit(ended, 128 + TERM)
     folders = [path for path in (tmp_path / "sweep").iterdir() if (path / "status.json").exists()]

@@ -7,6 +7,7 @@ the shortest. Modules with a leading underscore are helpers.
 import difflib
 import importlib
 import pkgutil
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
@@ -55,7 +56,7 @@ def load_whole(cfg: DatasetConfig) -> RawDataset:
     return raw
 
 
-def load_dataset(cfg: DatasetConfig) -> RawDataset:
+def load_dataset(cfg: DatasetConfig, look: Callable[[RawDataset], None] | None = None) -> RawDataset:
     """The data set, cut as the keys ask, small images decoded.
 
     First the last `holdout_per_class` train images of each class become the validation set; then the first
@@ -64,9 +65,12 @@ def load_dataset(cfg: DatasetConfig) -> RawDataset:
     decoded once into `pixels` (the chosen ones only, shorter side resized to `image_size`, centre crop); larger
     ones stay `paths`.
 
+    look: is shown the data set as it lies on disk, before anything is cut or decoded.
     Raises DataError for broken data (path and reason), ConfigError for a key that does not fit the data.
     """
     raw = load_whole(cfg)
+    if look is not None:
+        look(raw)
     train, val = _hold_out(raw, cfg.holdout_per_class)
     train = _first_per_class(train, cfg.max_train_per_class, "max_train_per_class")
     test = _first_per_class(raw.test, cfg.max_test_per_class, "max_test_per_class")

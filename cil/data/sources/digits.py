@@ -7,6 +7,7 @@ Here the last quarter of each class in file order (n // 4 images, 445 in all) is
 (harder than a random split: an RBF support vector machine gets 96.6 % here and 99.6 % on every fourth image).
 """
 
+import hashlib
 from functools import cache
 
 import numpy as np
@@ -19,6 +20,8 @@ from cil.errors import ConfigError
 
 CLASSES = tuple("0123456789")
 SIDE = 8
+SHA256 = "979238cd166dcd11466902172be284ed55e8021431af5596c67420b299263ac7"
+"""Of the pixels and labels that every figure of this project was measured on."""
 
 
 def locate(cfg: DatasetConfig) -> None:
@@ -43,6 +46,12 @@ def _read() -> tuple[np.ndarray, np.ndarray]:
     images, labels = load_digits(return_X_y=True)
     grey = np.rint(images.reshape(-1, 1, SIDE, SIDE) * (255 / 16)).astype(np.uint8)
     return np.repeat(grey, 3, axis=1), labels.astype(np.int64)
+
+
+def checksum() -> str:
+    """SHA-256 of pixels and labels in file order, as scikit-learn ships them."""
+    pixels, labels = _read()
+    return hashlib.sha256(pixels.tobytes() + labels.astype("<i8").tobytes()).hexdigest()
 
 
 def load(cfg: DatasetConfig) -> RawDataset:

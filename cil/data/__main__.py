@@ -1,0 +1,105 @@
+"""Checks data on disk: `python -m cil.data check NAME [KEY=VALUE ...]`, e.g. `check imagenet100 dataset.root=DIR`.
+
+Lists the images of each class and split, opens every file and names the broken ones. Exit code 0: whole, 1: a
+problem was found, 2: the command is wrong. The result is kept beside the data, and runs make use of it.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tqdm import tqdm
+
+from cil.config.compose import compose_jobs
+from cil.config.schema import DatasetConfig
+from cil.data import check
+from cil.data.base import RawDataset
+from cil.data.sources import load_whole
+from cil.errors import ConfigError, DataError
+
+USAGE = "usage: python -m cil.data check NAME [KEY=VALUE ...]"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit code. Every error is one line."""
+    if arguments and arguments[0] in ("-h", "--help"):
+        print(f"{USAGE}\n\n{__doc__.strip()}" if __doc__ else USAGE)
+        return 0
+    try:
+        if not arguments or arguments[0] != "check":
+            given = f"no command {arguments[0]!r}" if arguments else "no command given"
+            raise ConfigError(f"{given}; {USAGE}")
+        return check_command(arguments[1:])
+    except ConfigError as error:
+        print(f"configuration error: {error}", file=sys.stderr)
+        return 2
+    except DataError as error:
+        print(f"data error: {error}", file=sys.stderr)
+        return 1
+
+
+def dataset_config(arguments: Sequence[str]) -> DatasetConfig:
+    """The data set that NAME and KEY=VALUE choose. Raises ConfigError."""
+    if not arguments or "=" in arguments[0] or arguments[0].startswith("-"):
+        raise ConfigError(f"no data set given; {USAGE}")
+    name, *overrides = arguments
+    odd = next((text for text in overrides if "=" not in text or text.startswith("-")), None)
+    if odd is not None:
+        raise ConfigError(f"{odd}: is not KEY=VALUE; {USAGE}")
+    # The data set's own split and order may not fit the classes that are there; neither is checked here.
+    neutral = [text for text in ("split=joint", "class_order=natural") if not _given(text, overrides)]
+    jobs = compose_jobs([f"dataset={name}", *neutral, "memory.size=0", *overrides])
+    if len(jobs) != 1:
+        raise ConfigError(f"one data set is checked at a time, and these are {len(jobs)}")
+    return jobs[0].config.dataset
+
+
+def _given(default: str, overrides: Sequence[str]) -> bool:
+    return any(text.partition("=")[0] == default.partition("=")[0] for text in overrides)
+
+
+def check_command(arguments: Sequence[str]) -> int:
+    """`check NAME ...`: 0 if the data set is whole, else 1. Raises ConfigError and DataError."""
+    cfg = dataset_config(arguments)
+    raw = load_whole(cfg)
+    found = check.listed(raw, cfg.root)
+    print(_counts(raw, found), flush=True)
+    broken = _opened(raw, cfg)
+    beside = check.note_path(cfg)
+    if beside is not None and raw.train.paths is not None:
+        noted = check.write_note(replace(found, opened=True, broken=broken), [beside])
+        print(f"noted in {noted}" if noted else f"not noted: {beside.parent} is read-only", flush=True)
+    for line in broken:
+        print(f"broken: {line}")
+    images = sum(map(len, check.splits(raw).values()))
+    print(f"{cfg.name}: {images} images, {len(broken) or 'none'} broken")
+    return 1 if broken else 0
+
+
+def _opened(raw: RawDataset, cfg: DatasetConfig) -> list[str]:
+    """Open every image file; a line for each broken one."""
+    paths = [str(path) for images in check.splits(raw).values() if images.paths is not None for path in images.paths]
+    if not paths:
+        return check.problems_in_memory(cfg)
+    workers = min(cfg.num_workers, os.cpu_count() or 1)
+    broken: list[str] = []
+    with tqdm(total=len(paths), unit="file", disable=not sys.stderr.isatty(), leave=False) as bar:
+        for count, lines in check.broken_files(paths, workers):
+            bar.update(count)
+            broken += lines
+    return broken
+
+
+def _counts(raw: RawDataset, found: check.Found) -> str:
+    """A line for each class: images by split."""
+    width = max(len("class"), *map(len, raw.classes))
+    lines = ["  ".join(["class".ljust(width), *(name.rjust(8) for name in found.counts)])]
+    for i, name in enumerate(raw.classes):
+        lines.append("  ".join([name.ljust(width), *(f"{counts[i]:8d}" for counts in found.counts.values())]))
+    total = (f"{sum(counts):8d}" for counts in found.counts.values())
+    return "\n".join([*lines, "  ".join(["all".ljust(width), *total])])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

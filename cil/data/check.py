@@ -1,0 +1,151 @@
+"""Is a data set whole? The full check opens every image file; a run only looks at what is cheap. Imports no torch.
+
+What was found is kept in a small hidden file beside the data, or in the run's folder where the data is read-only.
+It holds for exactly the list of files it was made from: a file more or less makes it void.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cil.config.schema import DatasetConfig
+from cil.data.base import ImageSet, RawDataset
+from cil.data.image_files import open_rgb
+from cil.data.sources import digits
+from cil.data.sources._folders import absolute
+from cil.errors import DataError
+
+logger = logging.getLogger("cil")
+CHUNK = 64
+"""Files that a process opens before it reports."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of a data set on disk."""
+
+    fingerprint: str
+    """Hash of the list of image files and their labels; of the pixels where they are held in memory."""
+    counts: dict[str, list[int]]
+    """Images of each class, by split."""
+    opened: bool
+    """Whether every image has been opened (or compared with a published sum), and not only listed."""
+    broken: list[str] = field(default_factory=list)
+    """One line for each broken image, its path first."""
+
+
+def splits(raw: RawDataset) -> dict[str, ImageSet]:
+    """The splits that are there."""
+    return {"train": raw.train, "test": raw.test} | ({} if raw.val is None else {"val": raw.val})
+
+
+def listed(raw: RawDataset, root: str | None) -> Found:
+    """What the list of images alone tells. Fast: nothing is opened."""
+    digest = hashlib.sha256(json.dumps(raw.classes).encode())
+    counts = {}
+    for name, images in splits(raw).items():
+        counts[name] = np.bincount(images.labels, minlength=len(raw.classes)).tolist()
+        digest.update(f"{name} {counts[name]}".encode())
+        if images.paths is not None:
+            start = "" if root is None else f"{absolute(root)}{os.sep}"
+            digest.update("\0".join(str(path).removeprefix(start) for path in images.paths).encode())
+        elif images.pixels is not None:
+            digest.update(np.ascontiguousarray(images.pixels).data)
+    return Found(digest.hexdigest(), counts, opened=raw.train.paths is None)
+
+
+def problems_in_memory(cfg: DatasetConfig) -> list[str]:
+    """What is wrong with images that come whole; CIFAR's batch files have been compared with their MD5 sums."""
+    if cfg.source != "digits" or cfg.image_size != digits.SIDE:
+        return []
+    found = digits.checksum()
+    if found == digits.SHA256:
+        return []
+    return [f"digits: scikit-learn's images have SHA-256 {found} instead of {digits.SHA256}"]
+
+
+def broken_files(paths: Iterable[str], workers: int) -> Iterator[tuple[int, list[str]]]:
+    """(files opened, a line for each broken one), chunk by chunk and in order. workers: processes; 0: this one."""
+    listing = list(paths)
+    chunks = [listing[start : start + CHUNK] for start in range(0, len(listing), CHUNK)]
+    if not workers:
+        yield from map(_open_all, chunks)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(_open_all, chunks)
+
+
+def _open_all(paths: list[str]) -> tuple[int, list[str]]:
+    lines = []
+    for path in paths:
+        try:
+            open_rgb(path)
+        except DataError as error:
+            lines.append(f"{path}: {str(error).removeprefix(f'cannot read image {path}: ')}")
+    return len(paths), lines
+
+
+def note_path(cfg: DatasetConfig) -> Path | None:
+    """Where the result lies beside the data; None for data without a folder. Readers ignore hidden files."""
+    if cfg.root is None:
+        return None
+    part = hashlib.sha256(Path(cfg.class_list).read_bytes()).hexdigest()[:8] if cfg.class_list else "all"
+    return absolute(cfg.root) / f".cil-check-{cfg.name}-{part}.json"
+
+
+def read_note(path: Path) -> Found | None:
+    """The result in a file; None if there is none, or none that can be read."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        return Found(**{name: content[name] for name in Found.__dataclass_fields__})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_note(found: Found, places: Iterable[Path]) -> Path | None:
+    """Keep the result in the first place that can be written; None if there is none."""
+    for path in places:
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_text(json.dumps(vars(found)) + "\n")
+            os.replace(temporary, path)
+        except OSError:
+            continue
+        return path
+    return None
+
+
+def check_at_start(raw: RawDataset, cfg: DatasetConfig, run_folder: Path) -> None:
+    """What a run does by itself: compare the list of files with the one noted before, and note it the first time.
+
+    Costs a fraction of a second, since the list has been made already: no file is opened but those that a full check
+    found broken. Raises DataError if one still is; a training would come to it hours later. Data that does not come
+    as image files has been compared with its published sums by now, so there is nothing left to check.
+
+    raw: the whole data set, before anything is cut off.
+    """
+    beside = note_path(cfg)
+    if raw.train.paths is None or beside is None:
+        return
+    places = [beside, run_folder / "data-check.json"]
+    now = listed(raw, cfg.root)
+    before = next((note for note in map(read_note, places) if note is not None), None)
+    if before is None or before.fingerprint != now.fingerprint:
+        if before is not None:
+            then, here = (sum(map(sum, found.counts.values())) for found in (before, now))
+            logger.warning("%s: other image files than when it was last looked at: %d, then %d", cfg.root, here, then)
+        write_note(now, places)
+        return
+    suspects = [line.partition(": ")[0] for line in before.broken]
+    still = _open_all(suspects)[1]
+    if still:
+        more = f" (and {len(still) - 1} more)" if len(still) > 1 else ""
+        raise DataError(f"{still[0]}{more}; found by the data check: python -m cil.data check {cfg.name}")

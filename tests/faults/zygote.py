@@ -1,0 +1,83 @@
+"""Starts processes quickly: `python -m tests.faults.zygote` imports everything once, then forks on demand.
+
+Each run is a process of its own that can be killed, with its own exit code; only the imports are done beforehand.
+Speaks lines of JSON on stdin and stdout: {"arguments", "plan", "cwd", "stdout", "stderr"} -> its pid, and
+{"wait": pid} -> its exit code (negative: the signal that killed it).
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.commands import PROJECT
+
+
+class Zygote:
+    """The other end: starts it, and runs through it."""
+
+    def __init__(self) -> None:
+        environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "tests.faults.zygote"]
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self._process = subprocess.Popen(command, env=environment, **pipes)
+
+    def start(self, arguments: list[str], plan: dict | None, cwd: Path, output: Path) -> int:
+        paths = {"cwd": str(cwd), "stdout": f"{output}.out", "stderr": f"{output}.err"}
+        return self._ask({"arguments": arguments, "plan": plan or {}, **paths})
+
+    def wait(self, pid: int) -> int:
+        return self._ask({"wait": pid})
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _ask(self, request: dict) -> int:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        return json.loads(self._process.stdout.readline())
+
+
+def become(request: dict) -> None:
+    """In the forked process: be `python -m cil.train`."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, name, flags in ((0, os.devnull, os.O_RDONLY), (1, request["stdout"], 0), (2, request["stderr"], 0)):
+        handle = os.open(name, flags or os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(handle, number)
+        os.close(handle)
+    os.chdir(request["cwd"])
+    sys.argv = ["train", *request["arguments"]]
+    from tests.faults.inject import run
+
+    run(request["plan"])
+
+
+def serve() -> None:
+    import hydra
+    import sklearn.datasets
+    import torch.utils.tensorboard
+    import torchvision
+
+    import cil.run.experiment
+
+    loaded = (sklearn.datasets, torch.utils.tensorboard, torchvision, cil.run.experiment, hydra)
+    assert all(loaded)
+    for line in iter(sys.stdin.readline, ""):
+        request = json.loads(line)
+        if "wait" in request:
+            answer = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
+        else:
+            answer = os.fork()
+            if answer == 0:
+                become(request)  # ends like any program: with sys.exit
+                return
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
