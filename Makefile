@@ -1,9 +1,10 @@
 # make demo: train the embedded default and look at the result. make test: every check.
+# make test-faults: the long suite that kills, stops and starves runs (CIL_CIFAR100=FOLDER takes real CIFAR-100 in).
 # Both create .venv and install into it first. PYTHON=python3.12 picks another interpreter.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint
+.PHONY: demo test test-faults lint
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -21,3 +22,6 @@ lint: .venv/.installed
 
 test: lint
 	$(BIN)/python -m pytest -n 2
+
+test-faults: .venv/.installed
+	$(BIN)/python -m pytest -n 2 -m 'faults or not faults' tests/faults

@@ -141,7 +141,7 @@ def check_at_start(raw: RawDataset, cfg: DatasetConfig, run_folder: Path) -> Non
     if before is None or before.fingerprint != now.fingerprint:
         if before is not None:
             then, here = (sum(map(sum, found.counts.values())) for found in (before, now))
-            logger.warning("%s: other image files than when it was last looked at: %d, then %d", cfg.root, here, then)
+            logger.warning("%s: other image files than when it was last looked at: %d, then %d", cfg.root, then, here)
         write_note(now, places)
         return
     suspects = [line.partition(": ")[0] for line in before.broken]

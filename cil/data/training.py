@@ -1,12 +1,14 @@
 """The images of a run, cut into tasks, with their loader."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from cil.config.schema import RunConfig
 from cil.data.base import RawDataset
+from cil.data.check import check_at_start
 from cil.data.loader import BatchLoader, make_loader
 from cil.data.sources import load_dataset
 from cil.data.stream import TaskStream, class_order, task_sizes
@@ -28,9 +30,10 @@ class TrainingData:
         return chosen, positions[chosen]
 
 
-def load_training_data(config: RunConfig, device: torch.device) -> TrainingData:
-    """Read the images and cut them into tasks. Raises DataError."""
-    raw = load_dataset(config.dataset)
+def load_training_data(config: RunConfig, device: torch.device, run_folder: Path | None = None) -> TrainingData:
+    """Read the images and cut them into tasks; with `run_folder` after the cheap data check. Raises DataError."""
+    look = None if run_folder is None else lambda whole: check_at_start(whole, config.dataset, run_folder)
+    raw = load_dataset(config.dataset, look)
     order = class_order(config.class_order, config.class_order_seed, len(raw.classes))
     stream = TaskStream(order, task_sizes(config.split, len(raw.classes)), list(raw.classes))
     loader = make_loader(raw, config.augment, config.dataset.image_size, device, config.dataset.num_workers)

@@ -197,7 +197,7 @@ def _refuse(constant: str) -> None:
 
 def _config(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_YAML)  # a safe loader
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_YAML)  # noqa: S506  (a safe loader)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ValueError(f"config.yaml cannot be read: {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict) or "seed" not in content:

@@ -63,7 +63,7 @@ def hours_by_kind(roots: Iterable[Path]) -> dict[str, list[float]]:
     for path in sorted(files):
         try:
             result = json.loads(path.read_text())
-            config = yaml.load((path.parent / "config.yaml").read_text(), _YAML)
+            config = yaml.load((path.parent / "config.yaml").read_text(), _YAML)  # noqa: S506  (a safe loader)
             tasks = sum(task["train_seconds"] for task in result["tasks"])
             kind = kind_of(config, result["device"]["name"])
             # `seconds` counts from the last start alone where a run was continued.

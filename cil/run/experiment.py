@@ -24,7 +24,7 @@ from cil.run.folder import RunFolder, holds_work, read_status, refuse_unfinished
 from cil.run.forecast import forecast_once
 from cil.run.lock import locked
 from cil.run.observer import RunObserver, Saver
-from cil.run.out_of_memory import OutOfMemory, explained
+from cil.run.out_of_memory import OutOfMemory, run_explained
 from cil.run.progress import Display
 from cil.run.recorder import Recorder
 from cil.run.result import build_result
@@ -152,7 +152,7 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
     device = resolve_device(config.device)
     if device.type == "cuda":  # an earlier job of a sweep may have had the larger peak
         torch.cuda.reset_peak_memory_stats(device)
-    data = load_training_data(config, device)
+    data = load_training_data(config, device, folder.path)
     stop.check()
     forecast = forecast_once(config, folder, data.stream.tasks[: config.trainer.max_tasks], device)
     tensorboard = folder.tensorboard if config.tracking.tensorboard else None
@@ -166,8 +166,7 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
             trainer.load_state_dict(stored["trainer"])
             display.continue_at(trainer.share_done)
             display.line(f"continues after {100 * trainer.share_done:.1f}% of the training")
-        with explained(trainer, config):
-            trainer.run()
+        run_explained(trainer, config)
         result = build_result(config, job.run_id, trainer, time.monotonic() - started) | {"forecast": forecast}
         recorder.summarise(job.effective)
         saver.finish(trainer.state_dict())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Record = dict[str, Any]
-INCHES = (5.4, 4.6)
+INCHES = (4.6, 3.9)
 DPI = 100
 COLOURS = "cividis"
 MAX_NUMBERS = 12
@@ -76,7 +76,7 @@ def _draw_accuracy(axes: "Axes", rows: list[list[float | None]], task: int) -> N
     table = np.full((len(rows), size), np.nan)
     for i, row in enumerate(rows):
         table[i, : len(row)] = [np.nan if value is None else value for value in row]
-    _heat_map(axes, table, "top-1 (%)")
+    _heat_map(axes, table, "top-1 (%)", zeros=True)
     _ticks(axes, list(range(size)), [str(i + 1) for i in range(size)], "x")
     _ticks(axes, list(range(len(rows))), [str(i + 1) for i in range(len(rows))], "y")
     axes.set(xlabel="test images of task", ylabel="after task", title=f"Accuracy matrix after task {task}")
@@ -85,10 +85,10 @@ def _draw_accuracy(axes: "Axes", rows: list[list[float | None]], task: int) -> N
 def _draw_confusion(axes: "Axes", data: dict[str, Any], task: int) -> None:
     counts = np.asarray(data["counts"], dtype=float)
     shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    _heat_map(axes, shares, "share of the row (%)")
+    _heat_map(axes, shares, "share of the row (%)", zeros=False)
     for start in data["starts"][1:]:
-        axes.axhline(start - 0.5, color="white", linewidth=0.6)
-        axes.axvline(start - 0.5, color="white", linewidth=0.6)
+        axes.axhline(start - 0.5, color="white", linewidth=1)
+        axes.axvline(start - 0.5, color="white", linewidth=1)
     names = [str(i + (data["unit"] == "task")) for i in range(len(counts))]
     for side in "xy":
         _ticks(axes, list(range(len(counts))), names, side)
@@ -112,23 +112,24 @@ def _draw_similarities(axes: "Axes", data: dict[str, Any], task: int) -> None:
     if data["pos_mean"] is not None and data["neg_mean"] is not None:
         gap = f", gap {data['pos_mean'] - data['neg_mean']:.3f}"
     width = 2 / len(data["pos"])
-    axes.set(xlim=(-1, 1), ylim=(0, None), xlabel="cosine similarity", ylabel=f"share of pairs (%) in {width:g}")
+    axes.set(xlim=(-1, 1), ylim=(0, None), xlabel="cosine similarity", ylabel=f"share of pairs (%) per {width:g}")
     axes.set_title(f"Similarities after task {task}{gap}")
     axes.legend(loc="upper left", frameon=False)
 
 
-def _heat_map(axes: "Axes", table: np.ndarray, label: str) -> None:
+def _heat_map(axes: "Axes", table: np.ndarray, label: str, zeros: bool) -> None:
+    """zeros: write a number into cells of 0 too."""
     image = axes.imshow(table, cmap=COLOURS, vmin=0, vmax=100, interpolation="nearest")
     assert axes.figure is not None
     axes.figure.colorbar(image, ax=axes, label=label)
     if max(table.shape) <= MAX_NUMBERS:
         for (row, column), value in np.ndenumerate(table):
-            if np.isfinite(value) and round(value):
+            if np.isfinite(value) and (zeros or round(value)):
                 colour = "white" if value < 55 else "black"
                 axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=8)
 
 
 def _ticks(axes: "Axes", places: list[int], names: list[str], side: str) -> None:
-    """At most ten or so ticks, whatever the number of places."""
-    every = max(1, -(-len(places) // MAX_NUMBERS))
+    """At most MAX_NUMBERS ticks, at round places."""
+    every = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200) if len(places) <= step * MAX_NUMBERS)
     (axes.set_xticks if side == "x" else axes.set_yticks)(places[::every], names[::every])

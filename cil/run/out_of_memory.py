@@ -1,9 +1,6 @@
 """Out of memory: one line that says in which task, and what helps."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import torch
 
@@ -23,11 +20,10 @@ class OutOfMemory(Exception):
         self.where = where
 
 
-@contextmanager
-def explained(trainer: Trainer, config: RunConfig) -> Iterator[None]:
-    """Turn an out-of-memory error of the block into OutOfMemory."""
+def run_explained(trainer: Trainer, config: RunConfig) -> None:
+    """Trainer.run, with OutOfMemory in place of what PyTorch raises."""
     try:
-        yield
+        trainer.run()
         return
     except torch.OutOfMemoryError as error:
         reason = _reason(error)
@@ -35,7 +31,7 @@ def explained(trainer: Trainer, config: RunConfig) -> Iterator[None]:
         if _CPU not in str(error):
             raise
         reason = _reason(error)
-    # Raised out here: the error caught above would keep alive what fills the memory.
+    # Raised out here, without the error caught above: its traceback keeps alive what fills the memory.
     where = {"task": trainer.finished_tasks + 1, "epoch": trainer.epoch + 1, "step": trainer.step}
     place = f"task {where['task']} of {len(trainer.tasks)}, epoch {where['epoch']}, step {where['step']}"
     raise OutOfMemory(f"out of memory in {place}: {reason} What helps: {what_helps(config)}", where)
@@ -44,5 +40,5 @@ def explained(trainer: Trainer, config: RunConfig) -> Iterator[None]:
 def _reason(error: Exception) -> str:
     """The first sentence of the message."""
     logger.error("out of memory", exc_info=error)
-    sentence: Any = " ".join(str(error).split()).partition(". ")[0]
+    sentence = " ".join(str(error).split()).partition(". ")[0]
     return f"{sentence.rstrip('.')}."

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cil.config.identity import identity_part
 from cil.config.typed import flat
 from cil.run.figures import task_pictures
 from cil.run.folder import plain
@@ -64,6 +65,10 @@ LAYOUT = {
         "Learning rate": ["^lr$"],
     },
     "Contrastive distillation, by epoch": _contrastive("distill"),
+    "Gradients of the loss terms (tracking.gradient_share_every)": {
+        "Share of the norms": ["^grad/share_"],
+        "Cosine between terms": ["^grad/cos_"],
+    },
 }
 """The Custom Scalars tab: category -> title of a chart -> patterns of the tags in it."""
 
@@ -124,10 +129,17 @@ class Events:
             self._writer.add_summary(Summary(value=[Summary.Value(tag=picture.tag, image=image)]), picture.step)
 
     def add_hparams(self, effective: dict[str, Any], records: list[Record]) -> None:
-        """The settings beside HPARAM_METRICS. Not through SummaryWriter.add_hparams, which opens a second folder."""
+        """The settings that can change results, beside HPARAM_METRICS.
+
+        Not through SummaryWriter.add_hparams, which opens a second folder.
+        """
         from torch.utils.tensorboard.summary import hparams
 
-        values = {key: value for key, value in flat(effective).items() if value is not None}
+        values = {
+            key: value
+            for key, value in flat({"name": effective["name"], **identity_part(effective)}).items()
+            if value is not None
+        }
         shown = {
             key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in values.items()
         }

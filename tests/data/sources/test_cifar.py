@@ -226,3 +226,29 @@ def test_real_cifar100():
     assert np.bincount(raw.test.labels).tolist() == [100] * 100
     mean = raw.test.pixels.mean(axis=(0, 2, 3)) / 255
     np.testing.assert_allclose(mean, [0.5071, 0.4867, 0.4408], atol=0.01)  # the published channel means
+
+
+def test_no_path_of_an_archive_is_followed(fake, tmp_path, monkeypatch):
+    classes, batches, folders = fake
+    archive = make_archive(classes, batches, tmp_path / "archive")
+    (tmp_path / "evil").write_text("evil")
+    base = FILES[classes][0]
+    with tarfile.open(archive, "w:gz") as tar:
+        for name in ("../../up", f"{base}/../../../up", "/tmp/cil-escaped", f"{base}/unknown"):
+            tar.add(tmp_path / "evil", name)
+        link = tarfile.TarInfo(f"{base}/link")
+        link.type, link.linkname = tarfile.SYMTYPE, "../../.."
+        tar.addfile(link)
+        tar.add(batches / base, base)
+    reader = getattr(torchvision.datasets, f"CIFAR{classes}")
+    monkeypatch.setattr(reader, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
+    root = tmp_path / "deep" / "down" / "here"
+    with serving(archive.parent) as address:
+        monkeypatch.setattr(reader, "url", f"{address}/{archive.name}")
+        raw = load_dataset(config(root, classes, download=True))
+    assert_same(raw, load_dataset(config(folders, classes)))
+    written = sorted(str(path.relative_to(tmp_path / "deep")) for path in (tmp_path / "deep").rglob("*"))
+    files = [FILES[classes][2][0], *FILES[classes][3], "test_batch" if classes == 10 else "test"]
+    inside = [f"down/here/{base}", *(f"down/here/{base}/{name}" for name in files)]
+    assert written == sorted(["down", "down/here", f"down/here/{archive.name}", *inside])
+    assert not os.path.lexists("/tmp/cil-escaped")
