@@ -15,6 +15,7 @@ from cil.config.identity import NOT_IN_IDENTITY
 from cil.config.jobs import Job, job_from_composed
 from cil.config.loading import compose_with
 from cil.config.overrides import OverrideChecker, written_keys
+from cil.config.stored import refuse_differences, stored_config
 from cil.errors import ConfigError
 
 _IDLE_KEYS = {key for key in NOT_IN_IDENTITY if key != "name"}
@@ -114,3 +115,7 @@ def _check_folders(jobs: list[Job]) -> None:
                 f"hydra.sweep.subdir: two different jobs of the sweep would write into {job.folder}; "
                 "leave it out (a job's folder is then its identity), or make it depend on every swept key"
             )
+        named_by_hand = job.folder is not None and job.folder.name != job.run_id
+        if named_by_hand and (job.folder / "config.yaml").is_file():  # type: ignore[operator]
+            # The folder says nothing of what ran in it.
+            refuse_differences(str(job.folder), stored_config("resume", str(job.folder)), job.effective)

@@ -38,6 +38,11 @@ def _digest(data: bytes | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
 def _write(path: Path, data: memoryview) -> None:
     with path.open("wb") as file:
         for start in range(0, len(data), CHUNK):
@@ -67,7 +72,7 @@ def write_checkpoint(folder: Path, label: str, state: State) -> Path:
     temporary = folder / TEMPORARY
     try:
         _write(temporary, data)
-        if _digest(temporary.read_bytes()) != digest:
+        if _file_digest(temporary) != digest:
             raise OSError(f"{temporary}: what was read back is not what was written")
         os.replace(temporary, path)
         _sync_folder(folder)

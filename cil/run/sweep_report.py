@@ -45,7 +45,7 @@ class Row:
         state = names.get(found.state, found.state.value)
         if error is not None and state in ("not started", "interrupted"):
             state = "failed"
-        text = error or found.status.get("error") if state in ("failed", "not started", "running") else None
+        text = None if state in ("ok", "skipped", "interrupted") else found.status.get("error") or error
         figures = {name: found.result.get(name) for name in FIGURES.values()}
         return Row(job.run_id, None if folder is None else str(folder), job.overrides, job.copies, state, text, figures)
 

@@ -68,10 +68,11 @@ def test_the_numbers_belong_to_the_task():
         assert data["confusion"]["starts"] == list(range(0, classes, 2))
         similarity = data["similarity"]
         assert len(similarity["pos"]) == len(similarity["neg"]) == BINS
-        # Batches of 10 (both views: 20 positives; view 1 alone: 10 * 9 negatives), at most 4 of them.
-        images = min(40, record["train_images"] if record["task"] > 1 else 24)
-        assert sum(similarity["pos"]) == 2 * images
-        assert similarity["pos_mean"] > similarity["neg_mean"]
+        # Batches of 10 (both views: 20 positives; view 1 alone: 10 * 9 negatives).
+        # 24 new images, and of the old ones 2 classes of 5 exemplars, then 4 of 3.
+        batches = {1: (10, 10, 4), 2: (10, 10, 10, 4), 3: (10, 10, 10, 6)}[record["task"]]
+        assert sum(similarity["pos"]) == 2 * sum(batches)
+        assert sum(similarity["neg"]) == sum(size * (size - 1) for size in batches)
 
 
 def test_many_classes_are_shown_by_task():

@@ -4,6 +4,7 @@ import atexit
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,7 +38,7 @@ SETTINGS = (
     "tracking.confusion_matrix=false",
     "tracking.similarity_histogram=false",
 )
-"""Four tasks of two epochs, evaluated after each: about a second of training."""
+"""Four tasks of two epochs, evaluated after each: 36 steps (task 1: 1-6, task 2: 7-16), a second of training."""
 
 EVERY_STEP = "checkpoint.every_minutes=1e-9"
 TIMES = ("seconds", "train_seconds", "task_seconds", "peak_bytes")
@@ -56,7 +57,7 @@ class Running:
     def __init__(
         self, *arguments: str, cwd: Path, plan: Plan | None = None, fresh: bool = False, group: bool = False
     ) -> None:
-        self._output = Path(tempfile.mkdtemp(dir=cwd, prefix="output-")) / "std"
+        self._output = Path(tempfile.mkdtemp(prefix="cil-faults-")) / "std"
         self._process = None
         if not fresh:
             self.pid = self.zygote().start(list(arguments), plan, cwd, self._output)
@@ -88,7 +89,9 @@ class Running:
 
     def wait(self) -> "Ended":
         code = self.zygote().wait(self.pid) if self._process is None else self._process.wait(timeout=600)
-        return Ended(code, Path(f"{self._output}.out").read_text(), Path(f"{self._output}.err").read_text())
+        ended = Ended(code, Path(f"{self._output}.out").read_text(), Path(f"{self._output}.err").read_text())
+        shutil.rmtree(self._output.parent)
+        return ended
 
 
 @dataclass(frozen=True)

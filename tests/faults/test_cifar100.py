@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.runs import Ended, assert_same_outcome, resume, run
+from tests.faults.runs import EVERY_STEP, Ended, assert_same_outcome, resume, run
 
 pytestmark = [
     pytest.mark.faults,
@@ -29,7 +29,7 @@ SETTINGS = (
 
 def train(folder: Path, calls: list) -> Ended:
     root = f"dataset.root={os.environ['CIL_CIFAR100']}"
-    return run(*SETTINGS, root, f"hydra.run.dir={folder}", cwd=folder.parent, plan={"faults": calls})
+    return run(*SETTINGS, EVERY_STEP, root, f"hydra.run.dir={folder}", cwd=folder.parent, plan={"faults": calls})
 
 
 def test_a_run_killed_twice_has_the_same_figures(tmp_path):

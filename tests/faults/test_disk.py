@@ -51,9 +51,9 @@ def failures(text: str) -> list[str]:
 
 
 def test_a_disk_that_is_full_for_a_while(reference: Reference, small_disk, tmp_path):
-    """Full from step 7 to 9, where an epoch ends too: afterwards every file is whole again."""
+    """Full from step 10 to 12, where an epoch ends too: afterwards every file is whole again."""
     folder = small_disk / "run"
-    plan = {"full": {"file": str(small_disk / "ballast"), "after": 7, "until": 9}}
+    plan = {"full": {"file": str(small_disk / "ballast"), "after": 10, "until": 12}}
     ended = train(folder, EVERY_STEP, plan=plan)
     assert_clean_exit(ended, 0)
     assert [line.partition("not saved ")[2][:8] for line in failures(ended.stdout)] == ["(1 of 3 ", "(2 of 3 "]
@@ -69,7 +69,7 @@ def test_a_disk_that_stays_full(reference: Reference, small_disk):
     assert len(failures(ended.stdout)) == 3
     assert "No space left" in ended.stderr.splitlines()[-1]
     newest = checkpoints(folder)[-1]
-    assert newest.name.startswith("t0002-e000000-s00000003")
+    assert newest.name.startswith("t0002-e000000-s00000001")
     read_checkpoint(newest)
     os.unlink(small_disk / "ballast")
     assert_clean_exit(resume(folder), 0)
@@ -78,7 +78,7 @@ def test_a_disk_that_stays_full(reference: Reference, small_disk):
 
 def test_a_task_that_ends_on_a_full_disk_has_its_model_saved_later(reference: Reference, small_disk, tmp_path):
     settings = (EVERY_STEP, "checkpoint.keep_tasks=true", "checkpoint.max_failures=10")
-    plan = {"full": {"file": str(small_disk / "ballast"), "after": 11, "until": 13}}
+    plan = {"full": {"file": str(small_disk / "ballast"), "after": 15, "until": 17}}
     ended = train(small_disk / "run", *settings, plan=plan)
     assert_clean_exit(ended, 0)
     assert len(failures(ended.stdout)) == 3
@@ -93,7 +93,7 @@ def test_a_task_that_ends_on_a_full_disk_has_its_model_saved_later(reference: Re
 def test_a_disk_that_is_full_when_the_run_ends(reference: Reference, small_disk):
     """The last task is saved, but there is no room for result.json: the run is not called finished."""
     folder = small_disk / "run"
-    plan = {"full": {"file": str(small_disk / "ballast"), "after": 28}, "faults": []}
+    plan = {"full": {"file": str(small_disk / "ballast"), "after": 36}}
     ended = train(folder, "checkpoint.max_failures=10", plan=plan)
     assert_clean_exit(ended, 1)
     assert "No space left" in ended.stderr.splitlines()[-1]

@@ -106,7 +106,7 @@ def test_a_run_killed_from_outside_again_and_again(reference: Reference, tmp_pat
         process = Running(*arguments, cwd=tmp_path, plan={"slow": 0.05})
         wait_until(lambda p=process: (folder / "config.yaml").exists() or not p.alive)
         if kills < 6:
-            time.sleep(draw.uniform(0.0, 3.0))
+            time.sleep(draw.uniform(0.0, 1.5))
             process.send(KILL)
         ended = process.wait()
         if ended.code != -KILL:

@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+import torch
 
 from cil.config.compose import compose_jobs
 from cil.run.experiment import run_experiment
@@ -26,7 +27,7 @@ from tests.faults.runs import (
     + [
         pytest.param(*case, marks=pytest.mark.faults)
         for case in [
-            ("split.increment=3", "split.increment: 2 -> 3"),
+            ("split.increment=4", "split.increment: 2 -> 4"),
             ("loss.ant_beta=0.25", "loss.ant_beta: "),
             ("loss=infonce", "loss.name: ant_adaptive -> infonce"),
             ("seed=5", "seed: 1993 -> 5"),
@@ -38,7 +39,8 @@ from tests.faults.runs import (
 def test_other_results_are_refused_with_the_differences(unfinished, override, difference):
     before = hashes(unfinished)
     # A group stands for the whole command that started the run, given again.
-    arguments = (*SETTINGS, override) if override.startswith("loss=") else (override,)
+    others = [text for text in SETTINGS if not text.startswith("loss=")]
+    arguments = (*others, override) if override.startswith("loss=") else (override,)
     ended = resume(unfinished, *arguments)
     assert_clean_exit(ended, 2)
     assert difference in ended.stderr
@@ -47,7 +49,12 @@ def test_other_results_are_refused_with_the_differences(unfinished, override, di
 
 @pytest.mark.faults
 def test_what_changes_no_result_is_accepted(reference: Reference, unfinished):
-    changes = ["device=auto", "dataset.num_workers=0", "tracking.progress=false", "checkpoint.every_minutes=5"]
+    changes = [
+        "device=cpu" if torch.cuda.is_available() else "device=auto",
+        "dataset.num_workers=0",
+        "tracking.progress=false",
+        "checkpoint.every_minutes=5",
+    ]
     changes += ["checkpoint.max_failures=9", "tracking.confusion_matrix=true", "trainer.check_every=3"]
     ended = resume(unfinished, *changes)
     assert_clean_exit(ended, 0)

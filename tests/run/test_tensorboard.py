@@ -101,7 +101,7 @@ def test_the_layout_matches_tags_that_are_written(tmp_path, records):
     found = events(tmp_path / "tensorboard")
     (event,) = found.Tensors("custom_scalars__config__")
     layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
-    tags = found.Tags()["scalars"]
+    tags = sorted(found.Tags()["scalars"])
     drawn = {
         chart.title: [tag for tag in tags if any(re.match(pattern, tag) for pattern in chart.multiline.tag)]
         for category in layout.category

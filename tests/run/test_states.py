@@ -1,0 +1,51 @@
+"""The state of a run, seen from outside."""
+
+import json
+
+from cil.run.lock import locked
+from cil.run.states import State, is_locked, look
+
+
+def note(folder, **status):
+    (folder / "status.json").write_text(json.dumps(status))
+
+
+def test_nothing_there(tmp_path):
+    assert look(None).state is State.new
+    assert look(tmp_path / "none").state is State.new
+    assert look(tmp_path).state is State.new
+    assert not is_locked(tmp_path / "none")
+
+
+def test_states_of_the_run_itself(tmp_path):
+    for name in ("finished", "failed", "interrupted"):
+        note(tmp_path, state=name)
+        assert look(tmp_path).state is State[name]
+    note(tmp_path, state="nonsense")
+    assert look(tmp_path).state is State.interrupted
+
+
+def test_running_is_what_holds_the_lock(tmp_path):
+    note(tmp_path, state="running")
+    assert look(tmp_path).state is State.interrupted, "killed: it could not say so"
+    with locked(tmp_path):
+        assert is_locked(tmp_path)
+        assert look(tmp_path).state is State.running
+    assert look(tmp_path).state is State.interrupted
+
+
+def test_looking_leaves_no_lock_behind(tmp_path):
+    with locked(tmp_path):
+        pass
+    assert not is_locked(tmp_path)
+    with locked(tmp_path):
+        pass
+
+
+def test_the_result_of_a_finished_run(tmp_path):
+    note(tmp_path, state="finished")
+    assert look(tmp_path).result == {}
+    (tmp_path / "result.json").write_text('{"last_top1": 3}')
+    assert look(tmp_path).result == {"last_top1": 3}
+    (tmp_path / "result.json").write_text("{")
+    assert look(tmp_path).result == {}
