@@ -1,0 +1,78 @@
+import os
+import signal
+
+import pytest
+
+from cil.run.signals import Interrupted, StopSignals, sigterm_raises
+
+INT, TERM, USR2 = signal.SIGINT, signal.SIGTERM, signal.SIGUSR2
+
+
+def send(*signums: int) -> None:
+    for signum in signums:
+        os.kill(os.getpid(), signum)
+
+
+def test_the_first_signal_is_remembered_and_the_handlers_come_back():
+    before = [signal.getsignal(signum) for signum in StopSignals.SIGNALS]
+    with StopSignals() as stop:
+        stop.check()
+        send(TERM)
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            stop.check()
+    assert [signal.getsignal(signum) for signum in StopSignals.SIGNALS] == before
+
+
+@pytest.mark.parametrize("signums", [(INT, INT), (INT, TERM), (TERM, TERM)])
+def test_a_second_one_stops_at_once(signums):
+    with pytest.raises(Interrupted), StopSignals():
+        send(*signums)
+
+
+@pytest.mark.parametrize("signums", [(USR2, TERM), (TERM, USR2), (USR2, USR2), (USR2, TERM, USR2)])
+def test_a_warning_of_preemption_is_one_signal_however_it_comes(signums):
+    with StopSignals() as stop:
+        send(*signums)
+        assert stop.received == USR2
+
+
+def test_while_the_end_is_noted_no_signal_interrupts():
+    with StopSignals() as stop:
+        stop.ending = True
+        send(TERM, TERM)
+
+
+@pytest.fixture
+def submitit():
+    """A handler of SIGUSR2 that was there before: the signals it was called with."""
+    called = []
+    before = signal.signal(USR2, lambda signum, frame: called.append((signum, frame)))
+    yield called
+    signal.signal(USR2, before)
+
+
+def test_the_handler_of_sigusr2_is_called_when_the_run_has_ended(submitit):
+    with pytest.raises(Interrupted), StopSignals() as stop:
+        send(USR2)
+        assert submitit == []
+        stop.check()
+    ((signum, frame),) = submitit
+    assert signum == USR2
+    assert frame is not None
+
+
+def test_it_is_not_called_for_another_signal_or_another_end(submitit):
+    with pytest.raises(Interrupted), StopSignals() as stop:
+        send(TERM)
+        stop.check()
+    with pytest.raises(ValueError, match="failed"), StopSignals():
+        send(USR2)
+        raise ValueError("failed")
+    assert submitit == []
+
+
+def test_before_a_run_sigterm_raises():
+    before = signal.getsignal(TERM)
+    with pytest.raises(Interrupted), sigterm_raises():
+        send(TERM)
+    assert signal.getsignal(TERM) is before
