@@ -7,7 +7,7 @@ is said about them at the end, is decided here. Imports no torch.
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +74,8 @@ def run_sweep(planned: Plan, warnings: Sequence[str] = ()) -> int:
     started = time.monotonic()
     print(f"sweep: {len(planned.jobs)} jobs, {len(planned.jobs) - len(sweep.unfinished)} finished before", flush=True)
     try:
-        with pass_on_signals(lambda: list(sweep.folders.values())):
-            _launch_all(sweep)
+        with pass_on_signals(lambda: list(sweep.folders.values())) as take_signals:
+            _launch_all(sweep, take_signals)
     finally:
         rows = sweep.rows()
         write_sweep_files(planned, rows, warnings)
@@ -83,14 +83,14 @@ def run_sweep(planned: Plan, warnings: Sequence[str] = ()) -> int:
     return 0 if all(row.good for row in rows) else 1
 
 
-def _launch_all(sweep: Sweep) -> None:
+def _launch_all(sweep: Sweep, take_signals: Callable[[], None]) -> None:
     """Launch all that is unfinished. Where a killed process ends the whole launch, start what is left again."""
     waiting = sweep.unfinished
     tries: Counter[int] = Counter()
     while waiting:
         seen = {number: look(sweep.folders[number]).status for number in waiting}
         try:
-            _launch(sweep, waiting)
+            _launch(sweep, waiting, take_signals)
         except Exception as error:
             text = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
             print(f"warning: the launcher stopped: {text}", flush=True)
@@ -99,13 +99,15 @@ def _launch_all(sweep: Sweep) -> None:
             if not started:
                 sweep.errors |= dict.fromkeys(waiting, f"not started, the launcher stopped: {text}")
                 return
+            while any(sweep.state(number) is State.running for number in started):
+                time.sleep(1)  # some launchers leave the other jobs alone
             left = [number for number in waiting if sweep.state(number) in (State.new, State.interrupted)]
             waiting = [number for number in left if tries[number] < ATTEMPTS]
         else:
             return
 
 
-def _launch(sweep: Sweep, numbers: Sequence[int]) -> None:
+def _launch(sweep: Sweep, numbers: Sequence[int], take_signals: Callable[[], None]) -> None:
     """One launch of these jobs. Raises what the launcher raises; failing jobs are no reason for it to."""
     jobs = sweep.planned.jobs
     context, master = _hydra(sweep.planned, jobs[numbers[0]].overrides)
@@ -113,6 +115,8 @@ def _launch(sweep: Sweep, numbers: Sequence[int]) -> None:
     launcher: Launcher = Plugins.instance().instantiate_launcher(
         hydra_context=context, task_function=run_job, config=master
     )
+    if _start_ray(launcher):
+        take_signals()
     first = 0
     for batch in _batches(numbers, master.hydra.sweeper.get("max_batch_size")):
         overrides = [jobs[number].overrides for number in batch]
@@ -121,6 +125,16 @@ def _launch(sweep: Sweep, numbers: Sequence[int]) -> None:
         for number, one in zip(batch, returned, strict=True):
             sweep.take(number, one)
     context.callbacks.on_multirun_end(config=master, config_name="config")
+
+
+def _start_ray(launcher: Launcher) -> bool:
+    """Start Ray, which its launcher would do later: in starting it sets signal handlers of its own."""
+    if type(launcher).__name__ != "RayLauncher":
+        return False
+    from hydra_plugins.hydra_ray_launcher._launcher_util import start_ray
+
+    start_ray(launcher.ray_cfg.init)  # type: ignore[attr-defined]
+    return True
 
 
 def _hydra(planned: Plan, overrides: Sequence[str]) -> tuple[HydraContext, DictConfig]:

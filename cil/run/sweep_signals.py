@@ -17,10 +17,11 @@ PATIENCE = 60.0
 
 
 @contextmanager
-def pass_on_signals(folders: Callable[[], Sequence[Path | None]]) -> Iterator[None]:
+def pass_on_signals(folders: Callable[[], Sequence[Path | None]]) -> Iterator[Callable[[], None]]:
     """While active, the first SIGINT or SIGTERM stops the jobs in `folders` and raises Interrupted.
 
     A job in this very process is not concerned: while it runs it handles signals itself (cil/run/signals.py).
+    Gives a function that takes the signals back from a library that has set handlers of its own.
     """
     working_before = set(_working(folders()))
     stopping = False
@@ -36,9 +37,14 @@ def pass_on_signals(folders: Callable[[], Sequence[Path | None]]) -> Iterator[No
             _wait(list(jobs))
         raise Interrupted(signum)
 
-    previous = {signum: signal.signal(signum, stop) for signum in (signal.SIGINT, signal.SIGTERM)}
+    def take() -> None:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, stop)
+
+    previous = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    take()
     try:
-        yield
+        yield take
     finally:
         for signum, handler in previous.items():
             signal.signal(signum, handler)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cil.run import checkpoint
-from cil.run.checkpoint import CheckpointFolder, DamagedCheckpoint, read_checkpoint, write_checkpoint
+from cil.run.checkpoint import CheckpointFolder, DamagedCheckpoint, on_cpu, read_checkpoint, write_checkpoint
 
 
 def state(task: int, epoch: int = 0, step: int = 0, **more: object) -> dict:
@@ -127,3 +127,45 @@ def test_a_finished_run_keeps_its_models_only(tmp_path):
     checkpoints.remove_resumable()
     assert labels(tmp_path) == ["final", "task-01"]
     assert read_checkpoint(next(tmp_path.glob("final-*"))) == {"a": 2}
+
+
+def test_what_a_killed_process_left_is_written_over(tmp_path, monkeypatch):
+    checkpoints = CheckpointFolder(tmp_path)
+
+    class Killed(BaseException):
+        pass
+
+    def killed(path, data):
+        path.write_bytes(data[:10])
+        monkeypatch.setattr(type(path), "unlink", lambda *_, **__: None)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "_write", killed)
+        with pytest.raises(Killed):
+            checkpoints.save(state(0, 0, 1))
+    monkeypatch.undo()
+    assert len(list(tmp_path.iterdir())) == 1
+    checkpoints.save(state(0, 0, 2))
+    assert labels(tmp_path) == ["t0001-e000000-s00000002"]
+
+
+def test_an_old_model_is_kept_until_the_new_one_is_whole(tmp_path, monkeypatch):
+    checkpoints = CheckpointFolder(tmp_path)
+    checkpoints.save_model("final", {"a": 1})
+
+    def full(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "_write", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.save_model("final", {"a": 2})
+    assert read_checkpoint(next(tmp_path.glob("final-*"))) == {"a": 1}
+
+
+def test_a_copy_on_the_cpu_shares_nothing():
+    tensor = torch.zeros(2)
+    copy = on_cpu({"a": [tensor, {"b": tensor}], "c": "text"})
+    tensor += 1
+    assert copy["a"][0].tolist() == copy["a"][1]["b"].tolist() == [0, 0]
+    assert copy["c"] == "text"

@@ -83,12 +83,8 @@ def test_everything_done_needs_no_estimate():
 
 def test_gpus_are_called_by_their_names(monkeypatch):
     monkeypatch.setattr(estimate_module, "_gpu_names", lambda: ["NVIDIA A", "NVIDIA B"])
-    assert [device_name(d) for d in ("auto", "cuda", "cuda:1", "cuda:5")] == [
-        "NVIDIA A",
-        "NVIDIA A",
-        "NVIDIA B",
-        "cuda:5",
-    ]
+    names = {"auto": "NVIDIA A", "cuda": "NVIDIA A", "cuda:1": "NVIDIA B", "cuda:5": "cuda:5"}
+    assert {device: device_name(device) for device in names} == names
     assert device_name("cpu") == cpu_name()
     finish(plan([]).jobs[0], job_folder(1), hours=2, device="NVIDIA A")
     assert "about 2 GPU hours left" in show_plan(plan(["seed=2"]))
@@ -103,7 +99,7 @@ def test_damaged_runs_are_passed_over():
 
 
 CHECK = (
-    "import sys; from cil import train; code = train.main(); print(sorted({'torch', 'numpy'} & set(sys.modules)), code)"
+    "import sys; from cil import train; code = train.main(); print('torch' in sys.modules, code)"
 )
 
 
@@ -116,7 +112,7 @@ def test_the_command_creates_nothing_and_imports_no_torch(tmp_path):
     command = [sys.executable, "-c", CHECK, "-m", "loss=ant", "ant_margin=0.1,0.2", "seed=1,2,3", "dry_run=true"]
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines()[-1] == "[] 0", done.stderr
+    assert done.stdout.splitlines()[-1] == "False 0", done.stderr
     assert done.stdout.count("\nnew ") == 6
     assert list(tmp_path.iterdir()) == []
 

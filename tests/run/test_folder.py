@@ -1,6 +1,12 @@
+import errno
 import json
+import os
 
-from cil.run.folder import RunFolder, plain, read_status
+import pytest
+
+from cil.errors import ConfigError
+from cil.run import folder as module
+from cil.run.folder import RunFolder, plain, read_status, refuse_unfinished, write_atomically
 
 
 def test_files_never_hold_nan():
@@ -23,3 +29,49 @@ def test_status_goes_from_running_to_the_end(tmp_path):
     assert (failed["state"], failed["error"], failed["where"]) == ("failed", "boom", {"task": 1})
     assert failed["progress"] == {"task": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["status.json"]
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomically(path, "before")
+    (tmp_path / ".file.tmp").write_text("left by a process that was killed")
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, "after")
+    assert path.read_text() == "before"
+    monkeypatch.undo()
+    write_atomically(path, "after")
+    assert path.read_text() == "after"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_run_is_finished_only_once_its_result_is_written(tmp_path, monkeypatch):
+    run = RunFolder(tmp_path)
+    run.begin()
+
+    def full(path, text, durable=True):
+        if path == run.result:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_atomically(path, text, durable)
+
+    monkeypatch.setattr(module, "write_atomically", full)
+    with pytest.raises(OSError, match="No space left"):
+        run.finish({"incremental_avg_top1": 50.0})
+    assert read_status(tmp_path)["state"] == "running"
+    monkeypatch.undo()
+    run.finish({"incremental_avg_top1": 50.0})
+    assert read_status(tmp_path)["state"] == "finished"
+    assert json.loads(run.result.read_text()) == {"incremental_avg_top1": 50.0}
+
+
+@pytest.mark.parametrize("left", ["status.json", "checkpoints/t0001-e000000-s00000001-0123456789abcdef.pt"])
+def test_what_is_left_of_a_run_is_not_overwritten(tmp_path, left):
+    refuse_unfinished(tmp_path)
+    (tmp_path / left).parent.mkdir(exist_ok=True)
+    (tmp_path / left).write_text("")
+    with pytest.raises(ConfigError, match="resume="):
+        refuse_unfinished(tmp_path)

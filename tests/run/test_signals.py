@@ -51,23 +51,32 @@ def submitit():
     signal.signal(USR2, before)
 
 
-def test_the_handler_of_sigusr2_is_called_when_the_run_has_ended(submitit):
-    with pytest.raises(Interrupted), StopSignals() as stop:
-        send(USR2)
-        assert submitit == []
+def interrupted_by(signum: int, called: list) -> None:
+    with StopSignals() as stop:
+        send(signum)
+        assert called == []
         stop.check()
+
+
+def fail_after_usr2() -> None:
+    with StopSignals():
+        send(USR2)
+        raise ValueError("failed")
+
+
+def test_the_handler_of_sigusr2_is_called_when_the_run_has_ended(submitit):
+    with pytest.raises(Interrupted):
+        interrupted_by(USR2, submitit)
     ((signum, frame),) = submitit
     assert signum == USR2
     assert frame is not None
 
 
 def test_it_is_not_called_for_another_signal_or_another_end(submitit):
-    with pytest.raises(Interrupted), StopSignals() as stop:
-        send(TERM)
-        stop.check()
-    with pytest.raises(ValueError, match="failed"), StopSignals():
-        send(USR2)
-        raise ValueError("failed")
+    with pytest.raises(Interrupted):
+        interrupted_by(TERM, submitit)
+    with pytest.raises(ValueError, match="failed"):
+        fail_after_usr2()
     assert submitit == []
 
 
