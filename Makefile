@@ -14,6 +14,7 @@ BIN := .venv/bin
 demo: .venv/.installed
 	$(BIN)/python -m cil.train name=demo
 	@echo 'Curves:  $(BIN)/tensorboard --logdir outputs/demo'
+	@echo 'Report:  $(BIN)/python -m cil.report outputs/demo'
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

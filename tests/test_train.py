@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from cil.run.checkpoint import read_checkpoint
 from tests.commands import PROJECT, train
 
-CONTRACT_FILES = {"config.yaml", "status.json", "metrics.jsonl", "result.json", "tensorboard", "train.log", "checkpoints"}
+CONTRACT_FILES = {"config.yaml", "status.json", "metrics.jsonl", "result.json", "tensorboard", "train.log"}
 
 
 def only_folder(parent: Path) -> Path:
@@ -172,15 +172,15 @@ def test_hydra_run_dir_is_honoured(tmp_path):
 
 @pytest.mark.slow
 def test_the_wheel_runs_from_an_empty_folder(tmp_path):
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist"), str(PROJECT)]
-    subprocess.run(build, check=True, capture_output=True)
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist")]
+    subprocess.run([*build, str(PROJECT)], check=True, capture_output=True)
     (wheel,) = (tmp_path / "dist").iterdir()
     site = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", str(site), str(wheel)]
     subprocess.run(install, check=True, capture_output=True)
     empty = tmp_path / "empty"
     empty.mkdir()
-    code = "import cil, sys, runpy; print(cil.__file__); sys.argv[0] = 'train'; runpy.run_module('cil.train', run_name='__main__')"
+    code = "import cil, runpy; print(cil.__file__); runpy.run_module('cil.train', run_name='__main__')"
     command = [sys.executable, "-c", code, "debug=smoke", "trainer.max_tasks=1"]
     environment = os.environ | {"PYTHONPATH": str(site)}
     process = subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True, check=False)

@@ -17,6 +17,7 @@ NOT_IN_IDENTITY = (
     "dataset.num_workers",
     "trainer.eval_every",
     "trainer.check_every",
+    "trainer.on_oom",
     "trainer.forecast",
     "tracking",
     "checkpoint",

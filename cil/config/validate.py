@@ -7,7 +7,15 @@ from typing import TypeVar
 from cil.config.effective import LOSS_KEYS
 from cil.config.names import show, suggestion
 from cil.config.ranges import check_ranges
-from cil.config.schema import FEATURE_WIDTHS, Formulation, LossConfig, MarginScheduleConfig, RunConfig, ScheduleName
+from cil.config.schema import (
+    FEATURE_WIDTHS,
+    Formulation,
+    LossConfig,
+    MarginScheduleConfig,
+    MemoryPolicy,
+    RunConfig,
+    ScheduleName,
+)
 from cil.config.warn import epoch_warnings
 from cil.errors import ConfigError
 
@@ -144,7 +152,8 @@ def _check_classes(config: RunConfig) -> list[int]:
     classes = config.dataset.classes if config.dataset.classes is not None else count_classes(config.dataset)
     class_order(config.class_order, config.class_order_seed, classes)
     sizes = task_sizes(config.split, classes)
-    total = sum(sizes)
+    # The fixed policy shares the memory among all classes of the data set, those beyond the stream included.
+    total = classes if config.memory.policy is MemoryPolicy.fixed else sum(sizes)
     if 0 < config.memory.size < total:
         raise ConfigError(
             f"memory.size: {config.memory.size} is less than one exemplar for each of the {total} classes; "

@@ -69,7 +69,8 @@ def predictions(
         for images in batches:
             check()
             with torch.no_grad(), autocast():
-                yield method.predict(images)
+                prediction = method.predict(images)
+            yield prediction
     finally:
         method.network.train(was_training)
 

@@ -194,6 +194,8 @@ class Trainer:
 
     def _backward(self, batch: TrainBatch) -> StepOutput:
         """Loss and gradients of a batch, in micro-batches once memory has run out (trainer.on_oom)."""
+        # The forward pass of a step that fails has moved the running statistics already.
+        buffers = self._copied_buffers() if self.config.trainer.on_oom is OnOom.accumulate else []
         while True:
             try:
                 if self.micro_batches > 1:
@@ -208,7 +210,12 @@ class Trainer:
                 if self.config.trainer.on_oom is OnOom.fail or self.micro_batches >= len(batch.targets):
                     raise
             # Outside the except block, where the traceback would keep the failed step's tensors alive.
+            for buffer, value in zip(self.method.network.buffers(), buffers, strict=True):
+                buffer.copy_(value)
             self._split_further()
+
+    def _copied_buffers(self) -> list[torch.Tensor]:
+        return [buffer.clone() for buffer in self.method.network.buffers()]
 
     def _split_further(self) -> None:
         """Continue with micro-batches of half the size, and record it."""
@@ -252,7 +259,11 @@ class Trainer:
             self._begin_task(task)
         self.method.load_state_dict(state["method"])
         if cursor["begun"] and self.optimizer is not None:
+            fused = [group["fused"] for group in self.optimizer.param_groups]
             self.optimizer.load_state_dict(state["optimizer"])
+            # The stored flag is that of the device the run was on.
+            for group, flag in zip(self.optimizer.param_groups, fused, strict=True):
+                group["fused"] = flag
         self.scaler.load_state_dict(state["scaler"])
         self.stats.load_state_dict(state["epoch_stats"])
         self.task_end.load_state_dict(state["task_end"], self.device)

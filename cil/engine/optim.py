@@ -11,13 +11,18 @@ from cil.config.schema import OptimizerConfig
 def make_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter], first_task: bool) -> torch.optim.SGD:
     """Plain SGD with decay on every trained parameter, batch-norm and biases included."""
     trained = [p for p in parameters if p.requires_grad]
-    return torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         trained,
         lr=config.lr,
         momentum=config.momentum,
         weight_decay=config.init_weight_decay if first_task else config.inc_weight_decay,
-        fused=True if trained[0].is_cuda else None,
+        fused=trained[0].is_cuda or None,
     )
+    for parameter in trained:
+        # The fused kernel leaves a new buffer unset when the fp16 scaler skips the first step. From zero, the first
+        # step gives the gradient itself, as without a buffer.
+        optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 def learning_rate(config: OptimizerConfig, epoch: int, first_task: bool) -> float:

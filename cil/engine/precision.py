@@ -10,6 +10,10 @@ from cil.config.schema import Precision, TrainerConfig
 AUTOCAST_DTYPE = {Precision.bf16: torch.bfloat16, Precision.fp16: torch.float16}
 
 
+# cuBLAS reads this once in a process, at its first call: too late for a deterministic job behind another one.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager:
     """Autocast for forward passes; nothing in fp32."""
     if precision is Precision.fp32:
@@ -19,9 +23,9 @@ def autocast(precision: Precision, device: torch.device) -> AbstractContextManag
 
 def set_reproducibility(config: TrainerConfig) -> None:
     """Set every switch explicitly: in a sweep the job before must not decide for this one."""
-    if config.deterministic:
-        # cuBLAS reads this when its first handle is made.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(config.deterministic)
     torch.backends.cudnn.deterministic = config.deterministic
     torch.backends.cudnn.benchmark = not config.deterministic
+    # fp32 is fp32: PyTorch's own default rounds the inputs of convolutions to TF32.
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]

@@ -40,6 +40,8 @@ class TagFex:
         self.network.grow(task.size, lambda part: generator(self.seed, "init", part, task.number))
         self.previous_gap = None
         if self.compile:
+            # What was compiled for smaller networks, or an earlier job, must not use up the limit of recompilations.
+            torch.compiler.reset()
             for net in (self.network.ta_net, self.network.ts_nets[-1]):
                 net.compile()
 

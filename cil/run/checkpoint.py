@@ -5,6 +5,7 @@ under a temporary name, flushed to disk, read back and only then renamed; the on
 Files hold tensors and plain Python values only: `torch.load` reads them with its safe defaults.
 """
 
+import copy
 import hashlib
 import io
 import os
@@ -26,7 +27,9 @@ def on_cpu(state: Any) -> Any:
     if isinstance(state, torch.Tensor):
         return state.detach().to("cpu", copy=True)
     if isinstance(state, dict):
-        return {key: on_cpu(value) for key, value in state.items()}
+        copied = copy.copy(state)  # keeps the kind of dictionary
+        copied.update((key, on_cpu(value)) for key, value in state.items())
+        return copied
     return [on_cpu(value) for value in state] if isinstance(state, list) else state
 
 

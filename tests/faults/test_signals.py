@@ -117,7 +117,7 @@ class TestSubmitit:
         seen = json.loads((tmp_path / "note").read_text())
         assert seen["state"] == "interrupted"
         assert seen["free"], "the job that starts anew must find the folder unlocked"
-        assert [name.rsplit("-", 1)[0] for name in seen["checkpoints"]] == ["t0002-e000000-s00000001"]
+        assert seen["checkpoints"][-1].startswith("t0002-e000000-s00000001-"), "the 7th step"
         assert resume(folder).code == 0
         assert_same_outcome(folder, reference.folder)
 
@@ -142,7 +142,7 @@ def test_a_stopped_sweep_goes_on_with_the_same_command(reference: Reference, tmp
     assert_same_outcome(folders[0], reference.folder)
     ended = run(*command, cwd=tmp_path)
     assert_clean_exit(ended, 0)
-    assert ended.stdout.count("already finished") == 2
+    assert "2 finished before" in ended.stdout
 
 
 def test_the_handlers_that_were_there_are_put_back():

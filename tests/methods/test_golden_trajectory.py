@@ -52,6 +52,9 @@ def load_start(network: torch.nn.Module, figures, task: int) -> None:
     if task == 1:
         assert state.keys() == own.keys()
     else:
+        fresh = {name for name in own if name.split(".")[0] in ("aux_head", "transfer_head", "attention", "classifier")}
+        fresh |= {name for name in own if name.startswith("predictor.") and task == 2}
+        assert state.keys() == fresh
         old = network.old
         width = own["classifier.weight"].shape[1] - network.width
         grown = own["classifier.weight"][:old]
@@ -110,9 +113,9 @@ def test_golden_trajectory():
             expected = next(log)
             assert (expected["task"], expected["step"]) == (number, step)
             close(output.total.detach(), expected["total"])
-            for term in TERMS:
-                if term in expected:
-                    close(output.terms[term], expected[term])
+            assert list(output.terms) and output.terms.keys() == {term for term in TERMS if term in expected}
+            for term in output.terms:
+                close(output.terms[term], expected[term])
             if "transfer_active" in expected:
                 assert bool(output.stats["loss/transfer_active"].value) == expected["transfer_active"]
         method.network.eval()

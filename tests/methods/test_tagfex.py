@@ -193,17 +193,13 @@ def test_transfer_needs_the_transfer_head_to_be_better():
     assert output.stats["loss/transfer_active"].value == 0
 
 
-@pytest.mark.parametrize("term", ["aux", "contrast", "distill", "trans_cls", "transfer"])
+@pytest.mark.parametrize("term", ["aux", "contrast", "distill", "trans_cls"])
 def test_every_weight_changes_the_loss_and_zero_skips_the_term(term):
     plain = step(begin(tagfex(), 2, 2), *batch(6))
     off = step(begin(tagfex(**{f"{term}_weight": 0.0}), 2, 2), *batch(6))
     assert term in plain.terms
     assert term not in off.terms
-    if term == "transfer":
-        # Inactive here or not, its weight must reach the total: compare where it acts.
-        assert plain.terms["transfer"] >= 0
-    else:
-        assert off.total != plain.total
+    assert off.total != plain.total
 
 
 def test_transfer_and_its_temperature_change_the_loss_where_transfer_acts():

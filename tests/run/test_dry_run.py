@@ -98,9 +98,7 @@ def test_damaged_runs_are_passed_over():
     assert "no finished run of this kind" in show_plan(plan(["seed=2"]))
 
 
-CHECK = (
-    "import sys; from cil import train; code = train.main(); print('torch' in sys.modules, code)"
-)
+CHECK = "import sys; from cil import train; code = train.main(); print('torch' in sys.modules, code)"
 
 
 def test_the_command_creates_nothing_and_imports_no_torch(tmp_path):
