@@ -99,7 +99,8 @@ def test_what_hydra_only_prints(arguments):
     assert result.jobs == []
 
 
-def test_another_sweeper_chooses_the_values_itself():
+def test_another_sweeper_chooses_the_values_itself(monkeypatch):
+    monkeypatch.setattr("cil.config.plugins._is_installed", lambda module: True)
     arguments = ["-m", "hydra.sweeper._target_=elsewhere.Sweeper", "ant_margin=interval(0,1)", "seed=4"]
     (job,) = plan(arguments).jobs
     assert (job.config.seed, job.overrides) == (4, ["seed=4"])
