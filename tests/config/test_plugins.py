@@ -8,6 +8,9 @@ from cil.config.docs import option_docs
 from cil.errors import ConfigError
 from tests.config.test_docs import PAGE
 
+# The options are called like the plugins' own on purpose; cil/config/loading.py hides what Hydra says of it.
+pytestmark = pytest.mark.filterwarnings("ignore:.*\n.*is validated against ConfigStore schema")
+
 LAUNCHERS = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit", "submitit_slurm": "submitit"}
 
 
