@@ -35,6 +35,11 @@ def main() -> int:
         return _stop(f"interrupted: {error}", 128 + error.signum)
     except KeyboardInterrupt:
         return _stop("interrupted", 128 + signal.SIGINT)
+    except BrokenPipeError:  # the reader of `... --help | head` has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _stop(f"failed: {error}", 1)
     except Exception as error:
         return _stop(f"failed: {type(error).__name__}: {error} (more in the run's train.log)", 1)
 

@@ -46,7 +46,10 @@ def split_launch(overrides: list[str]) -> Launch:
         if key not in LAUNCH_KEYS:
             rest.append(text)
         elif key in _FOLDERS:
-            values[key] = None if value in ("null", "") else value
+            if not value.strip("'\""):
+                # A script's unset variable must not start a run of twenty hours from the beginning.
+                raise ConfigError(f"{key}: is empty; expected a run's folder, or null for none")
+            values[key] = None if value == "null" else value
         else:
             values[key] = _switch(key, value)
     options = LaunchConfig(**values)

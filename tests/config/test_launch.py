@@ -20,7 +20,7 @@ def test_launch_keys_are_taken_out():
         ([], LaunchConfig(None, None, False, None)),
         (["dry_run=false", "probe=null"], LaunchConfig()),
         (["dry_run=True"], LaunchConfig(dry_run=True)),
-        (["resume=null", "rerun="], LaunchConfig()),
+        (["resume=null", "rerun=null"], LaunchConfig()),
         (["dry_run=true", "dry_run=false"], LaunchConfig()),
     ],
     ids=str,
@@ -63,3 +63,9 @@ def test_the_plan_knows_and_hydra_does_not():
     assert planned.argv == ["-m", "seed=1,2"]
     assert all("dry_run" not in job.effective for job in planned.jobs)
     assert plan(["probe=true"]).launch.probe is True
+
+
+@pytest.mark.parametrize("text", ["resume=", "rerun=", "resume=''", 'rerun=""'])
+def test_an_empty_folder_is_no_fresh_start(text):
+    with pytest.raises(ConfigError, match="is empty; expected a run's folder"):
+        split_launch([text])
