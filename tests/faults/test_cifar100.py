@@ -23,7 +23,7 @@ SETTINGS = (
     "trainer.inc_epochs=2",
     "trainer.batch_size=40",
     "trainer.max_tasks=3",
-    "memory.size=60",
+    "memory.size=120",
 )
 
 
