@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from cil.config.schema import LossConfig, Negatives, Reference
-from cil.engine.seeding import generator
 from cil.losses.base import make_loss
+from cil.seeding import generator
 
 MARGINS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 CLASS_SPREAD = 1.5

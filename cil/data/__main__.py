@@ -47,6 +47,8 @@ def dataset_config(arguments: Sequence[str]) -> DatasetConfig:
     odd = next((text for text in overrides if "=" not in text or text.startswith("-")), None)
     if odd is not None:
         raise ConfigError(f"{odd}: is not KEY=VALUE; {USAGE}")
+    if any(text.partition("=")[0] == "dataset" for text in overrides):
+        raise ConfigError(f"dataset: {name} is checked already; give one name; {USAGE}")
     # The data set's own split and order may not fit the classes that are there; neither is checked here.
     neutral = [text for text in ("split=joint", "class_order=natural") if not _given(text, overrides)]
     jobs = compose_jobs([f"dataset={name}", *neutral, "memory.size=0", *overrides])

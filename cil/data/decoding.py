@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cil.data.image_files import centre_resized, open_rgb
-from cil.engine.seeding import generator
 from cil.errors import DataError
+from cil.seeding import generator
 
 CROP_AREA = (0.08, 1.0)
 """Smallest and largest share of the image's area in a random resized crop."""

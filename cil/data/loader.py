@@ -18,8 +18,8 @@ from cil.data.augment import Augmenter
 from cil.data.base import ImageSet, RawDataset
 from cil.data.decoding import BatchDecoder, BatchRequest, DecoderPool
 from cil.data.transfer import to_device
-from cil.engine.seeding import generator
 from cil.errors import ConfigError
+from cil.seeding import generator
 
 
 @dataclass(frozen=True)

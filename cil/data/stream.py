@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cil.config.names import show
 from cil.config.schema import SplitConfig
 from cil.errors import ConfigError
 
@@ -101,7 +102,7 @@ def task_sizes(split: SplitConfig, classes: int) -> list[int]:
     fitting = [size for size in range(1, rest + 1) if rest % size == 0]
     if increment not in fitting or not _whole_number(increment):
         raise ConfigError(
-            f"split.increment: {increment} does not divide the {rest} classes that split.base={base} leaves of "
+            f"split.increment: {show(increment)} does not divide the {rest} classes that split.base={base} leaves of "
             f"{classes}; valid: {', '.join(map(str, fitting))}, or any split.sizes"
         )
     return [base] + [increment] * (rest // increment)

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from cil.config.schema import RunConfig, TagFexConfig
 from cil.data.stream import Task
-from cil.engine.seeding import generator
 from cil.losses.base import Stat, make_loss
 from cil.losses.margins import MarginSchedule
 from cil.losses.settings import LossSettings
 from cil.losses.similarity import cosine_matrix, split_pairs
 from cil.methods.base import Prediction, StepOutput
 from cil.models.tagfex_net import TagFexNet, TrainOutputs
+from cil.seeding import generator
 
 
 class TagFex:

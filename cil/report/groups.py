@@ -1,7 +1,7 @@
 """Groups of runs that differ only in seed (and class order), inside problems that can be compared at all."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -178,17 +178,24 @@ def _label(problem: Problem) -> None:
         return
     for group in groups:
         group.label = group_text(group, problem.keys) or "the rest"
+    counts = Counter(group.label for group in groups)
+    for twins in ([g for g in groups if g.label == label] for label, count in counts.items() if count > 1):
+        # They differ in a key that trains nothing, such as the margin InfoNCE's violation rate is measured with.
+        differing = [key for key in _all_keys(twins) if len({frozen(g.settings.get(key, ABSENT)) for g in twins}) > 1]
+        for group in twins:
+            kept = "" if group.label == "the rest" else group.label
+            group.label = f"{kept} {_values(group, differing)}".strip()
 
 
 def group_text(group: Group, keys: Sequence[str]) -> str:
     """The group's values of `keys`, e.g. 'loss=ant ant_margin=0.1'; keys it does not use are left out."""
+    return _values(group, [key for key in keys if not unused(group.settings, key)])
+
+
+def _values(group: Group, keys: Sequence[str]) -> str:
     everything = list(group.settings)
     ordered = sorted(keys, key=lambda key: not key.endswith(".name"))
-    return " ".join(
-        f"{short_name(key, everything)}={show_setting(group.settings.get(key, ABSENT))}"
-        for key in ordered
-        if not unused(group.settings, key)
-    )
+    return " ".join(f"{short_name(key, everything)}={show_setting(group.settings.get(key, ABSENT))}" for key in ordered)
 
 
 def choose_baselines(problems: Sequence[Problem], wanted: str | None) -> None:

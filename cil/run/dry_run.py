@@ -21,8 +21,9 @@ def show_plan(planned: Plan) -> str:
     """The jobs, which of them are done, and the hours left."""
     found = [(job, look(_folder(planned, job))) for job in planned.jobs]
     table = [["state", "id", "overrides"]]
+    stored = "(as stored)" if planned.resume is not None or planned.rerun else "(defaults)"
     for job, state in found:
-        table.append([MEANINGS[state.state], job.run_id, " ".join(job.overrides) or "(defaults)"])
+        table.append([MEANINGS[state.state], job.run_id, " ".join(job.overrides) or stored])
     copies = sum(len(job.copies) for job in planned.jobs)
     counts = [MEANINGS[state.state] for _, state in found]
     parts = [f"{counts.count(meaning)} {meaning}" for meaning in dict.fromkeys(counts)]

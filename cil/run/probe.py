@@ -15,9 +15,9 @@ from torch import Tensor
 
 from cil.config.schema import RunConfig
 from cil.config.typed import plain_value
-from cil.engine.seeding import generator
 from cil.losses.base import make_loss
 from cil.losses.margins import MarginSchedule
+from cil.seeding import generator
 
 NOISE = (0.23, 0.5, 0.73, 1.0, 1.53, 3.0)
 """Size of what differs between two views, one batch each: gaps of about 0.95, 0.8, 0.65, 0.5, 0.3 and 0.1."""

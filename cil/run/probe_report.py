@@ -33,10 +33,11 @@ Point = tuple[dict[str, str], RunConfig]
 
 
 def probe(planned: Plan) -> str:
-    """The answer to `probe=true`: what the swept loss settings change, or each one of a single run."""
+    """The answer to `probe=true`: what the swept loss settings change and where they do not, or each one of a run."""
     if planned.multirun:
         effects = sweep_effects(planned.jobs)
         lines = [f"{key} = {', '.join(values)}: changes {effects[key]}" for key, values in _loss_keys(planned).items()]
+        lines += [f"warning: {warning}" for warning in sweep_warnings(planned)]
         return "\n".join(lines or ["no setting of the contrastive loss is swept"])
     return run_effects(planned.jobs[0])
 

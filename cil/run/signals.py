@@ -1,5 +1,6 @@
 """Stopping a run from outside: the first signal ends it at the next step boundary, a second one at once."""
 
+import os
 import signal
 import sys
 import threading
@@ -7,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
+
+STOPPING = b"\nstopping at the end of this step, then saving (a second signal stops at once, without saving)\n"
 
 
 class Interrupted(BaseException):
@@ -54,6 +57,9 @@ class StopSignals:
         preempted = signal.SIGUSR2 in (signum, self.received)
         if self.received is not None and not preempted and not self.ending:
             raise Interrupted(signum)
+        if self.received is None:
+            # Not print: the handler may have interrupted one.
+            os.write(2, STOPPING)
         # Slurm sends SIGTERM around SIGUSR2: together they still are one warning.
         self.received = signal.SIGUSR2 if preempted else signum
 

@@ -20,7 +20,7 @@ from torchvision import transforms
 
 from cil.config.schema import AugmentConfig, AutoAugmentPolicy
 from cil.data.augment import Augmenter
-from cil.engine.seeding import generator
+from cil.seeding import generator
 
 SIZE = 32
 MEAN, STD = [0.5071, 0.4867, 0.4408], [0.2675, 0.2565, 0.2761]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from cil.engine.seeding import generator
+from cil.seeding import generator
 
 
 def smooth_image(number: int, width: int, height: int) -> Image.Image:

@@ -5,7 +5,7 @@ from torchvision.transforms import functional as F
 from cil.config.schema import AugmentConfig, AutoAugmentPolicy
 from cil.data import image_ops
 from cil.data.augment import Augmenter, Draws
-from cil.engine.seeding import generator
+from cil.seeding import generator
 from tests.data.random_state import global_random_state
 
 MEAN, STD = [0.5071, 0.4867, 0.4408], [0.2675, 0.2565, 0.2761]

@@ -4,7 +4,7 @@ from torchvision.transforms import InterpolationMode, autoaugment
 
 from cil.data.autoaugment import POLICY_COUNT, SIGNED, AutoAugment, magnitudes, policy_steps
 from cil.data.image_ops import KERNELS, OPERATIONS, parameters
-from cil.engine.seeding import generator
+from cil.seeding import generator
 
 NAMES = sorted(OPERATIONS)
 TORCHVISION = {"cifar10": autoaugment.AutoAugmentPolicy.CIFAR10, "imagenet": autoaugment.AutoAugmentPolicy.IMAGENET}

@@ -11,8 +11,8 @@ from torchvision.transforms import functional as F
 
 from cil.data.decoding import BatchDecoder, BatchRequest, DecoderPool, random_box
 from cil.data.image_files import centre_resized
-from cil.engine.seeding import generator
 from cil.errors import DataError
+from cil.seeding import generator
 from tests.data.image_files import smooth_image, write_images
 from tests.data.random_state import global_random_state
 

@@ -10,8 +10,8 @@ from cil.config.schema import AugmentConfig, AutoAugmentPolicy
 from cil.data.augment import Augmenter
 from cil.data.base import ImageSet, RawDataset
 from cil.data.loader import BatchLoader, DecodingLoader, EpochKey, ResidentLoader, TrainBatch, make_loader
-from cil.engine.seeding import generator
 from cil.errors import ConfigError, DataError
+from cil.seeding import generator
 from tests.data.image_files import write_images
 from tests.data.random_state import global_random_state
 

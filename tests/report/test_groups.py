@@ -53,6 +53,16 @@ def test_other_tasks_are_another_problem(tmp_path: Path) -> None:
     assert titles == ["cifar10, 3 tasks of 2 classes", "digits, 1 task of 2 classes", "digits, 3 tasks of 2 classes"]
 
 
+def test_groups_that_differ_in_an_unused_key_still_have_names_of_their_own(tmp_path: Path) -> None:
+    for margin in (0.1, 0.2):
+        write_run(tmp_path / f"infonce-{margin}", **{**INFONCE, "ant_margin": margin})
+    assert [g.label for g in problem_of(tmp_path).groups] == ["ant_margin=0.1", "ant_margin=0.2"]
+    for margin in (0.1, 0.2):
+        write_run(tmp_path / f"ant-{margin}", ant_margin=margin)
+    labels = {g.label for g in problem_of(tmp_path).groups}
+    assert labels == {f"loss={loss} ant_margin={margin}" for loss in ("ant", "infonce") for margin in (0.1, 0.2)}
+
+
 def test_labels_name_only_what_a_group_uses(tmp_path: Path) -> None:
     write_run(tmp_path / "a", ant_margin=0.1)
     write_run(tmp_path / "b", ant_margin=0.3)

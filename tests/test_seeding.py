@@ -1,6 +1,6 @@
 import torch
 
-from cil.engine.seeding import generator, stream_seed
+from cil.seeding import generator, stream_seed
 
 
 def test_a_stream_is_named_by_seed_and_key():
