@@ -11,11 +11,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cil.config.identity import NOT_IN_IDENTITY
+from cil.config.identity import NOT_IN_IDENTITY, run_id
 from cil.config.jobs import Job, job_from_composed
 from cil.config.loading import compose_with
 from cil.config.overrides import OverrideChecker, written_keys
-from cil.config.stored import refuse_differences, stored_config
+from cil.config.stored import differences, stored_config
 from cil.errors import ConfigError
 
 _IDLE_KEYS = {key for key in NOT_IN_IDENTITY if key != "name"}
@@ -117,5 +117,11 @@ def _check_folders(jobs: list[Job]) -> None:
             )
         named_by_hand = job.folder is not None and job.folder.name != job.run_id
         if named_by_hand and (job.folder / "config.yaml").is_file():  # type: ignore[operator]
-            # The folder says nothing of what ran in it.
-            refuse_differences(str(job.folder), stored_config("resume", str(job.folder)), job.effective)
+            # The folder's name says nothing of what ran in it.
+            stored = stored_config("hydra.sweep.subdir", str(job.folder))
+            if run_id(stored) != job.run_id:
+                other = "; ".join(differences(stored, job.effective))
+                raise ConfigError(
+                    f"hydra.sweep.subdir: {job.folder} holds another run ({other}); "
+                    "leave it out: a job's folder is then its identity"
+                )

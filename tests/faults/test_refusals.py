@@ -113,8 +113,8 @@ def test_a_job_of_a_sweep_does_not_go_on_with_another_ones_folder(unfinished):
     sweep = ["-m", *SETTINGS, f"hydra.sweep.dir={unfinished.parent}", f"hydra.sweep.subdir={unfinished.name}"]
     before = hashes(unfinished)
     ended = run(*sweep, "seed=7", "probe=false", cwd=unfinished.parent)
-    assert_clean_exit(ended, 1)
-    assert "seed: 1993 -> 7" in ended.stdout
+    assert_clean_exit(ended, 2)
+    assert "hydra.sweep.subdir" in ended.stderr and "seed: 1993 -> 7" in ended.stderr
     assert hashes(unfinished) == before
 
 

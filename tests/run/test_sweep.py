@@ -172,7 +172,7 @@ def test_a_folder_named_by_hand_must_hold_the_same_job(capsys):
     before = hashes(SWEEP / "one")
     assert sweep("seed=1", named) == 0
     assert "1 finished before" in capsys.readouterr().out
-    with pytest.raises(ConfigError, match=r"started with other settings.*seed: 1 -> 2"):
+    with pytest.raises(ConfigError, match=r"holds another run .*seed: 1 -> 2"):
         sweep("seed=2", named)
     assert hashes(SWEEP / "one") == before
 
