@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cil.config.identity import NOT_IN_IDENTITY
 from cil.report.charts import charts, margin_panels, matrices
 from cil.report.compare import VariantComparison
 from cil.report.document import Document, Heading, Paragraph, Table
@@ -35,7 +36,8 @@ class Report:
 
     document: Document = field(default_factory=Document)
     problems: list[Problem] = field(default_factory=list)
-    comparisons: dict[str, Sequence[VariantComparison]] = field(default_factory=dict)
+    comparisons: list[Sequence[VariantComparison]] = field(default_factory=list)
+    """Those of each problem, in the order of `problems`."""
     excluded: list[Excluded] = field(default_factory=list)
 
 
@@ -60,6 +62,8 @@ def _check_factors(problems: Sequence[Problem], factors: Sequence[str]) -> None:
     for factor in factors:
         if factor not in valid and problems:
             raise ReportError(f"--factor: {factor!r} is no key of these runs")
+        if factor in NOT_IN_IDENTITY:
+            raise ReportError(f"--factor: {factor} changes no result, so it is no factor")
 
 
 def _lay_out(
@@ -81,7 +85,8 @@ def _lay_out(
         unfair += _problem(body, report, request, problem, extra)
     effects = [f"{problem.title}: {text}" for problem in report.problems for text in without_effect(problem)]
     sweeps = [str(text) for sweep in found.sweeps for text in sweep.get("warnings") or []]
-    document.texts([*dict.fromkeys([*sweeps, *effects, *warnings, *unfair])], "warning")
+    chosen = [text for problem in report.problems for text in problem.warnings]
+    document.texts([*dict.fromkeys([*sweeps, *effects, *warnings, *chosen, *unfair])], "warning")
     document.texts([note for problem in report.problems for note in code_notes(problem)], "note")
     if len(report.problems) > 1:
         text = f"{len(report.problems)} problems (data set and tasks); figures of different ones are never compared."
@@ -104,8 +109,8 @@ def _problem(
     reference, files = extra
     factor, factor_text = factor_of(problem, request.factors)
     comparisons = add_problem(body, problem, factor, factor_text)
-    report.comparisons[problem.title] = comparisons
-    outcomes = evaluate(problem, files, [Path(text).stem for text in request.expect])
+    report.comparisons.append(comparisons)
+    outcomes = evaluate(problem, files, [Path(text).stem for text in request.expect], factor)
     if outcomes:
         body.add(expectation_table(outcomes))
     table: Table | None = reference_table(problem, reference) if reference else None

@@ -76,7 +76,9 @@ def _report(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     paths: list[Path] = list(options.paths)
     # An option whose value may be left out must not swallow the path after it.
-    allowed = [_value_or_path(value, paths, "all") for value in options.allow]
+    allowed = [
+        value if value in ("all", *ALLOWABLE) else _value_or_path(value, paths, "all") for value in options.allow
+    ]
     reference = options.reference and _value_or_path(options.reference, paths, str(SHIPPED))
     if not paths:
         raise ReportError("no PATH given; e.g. python -m cil.report outputs/sweeps/NAME (--help shows all options)")

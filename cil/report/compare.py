@@ -21,6 +21,7 @@ class Comparison:
     improved: int | None
     """Pairs that got better; None for a figure that has no better side."""
     p_holm: float | None = None
+    paired_by: str = "seeds"
 
 
 @dataclass
@@ -59,9 +60,10 @@ def compare(problem: Problem, keys: Sequence[str], factor: Sequence[str]) -> lis
     found = []
     for variant in problem.variants:
         differing, beyond = beyond_factor(variant, baseline, factor)
-        by_figure = {key: _compare_figure(variant, baseline, key) for key in keys}
-        missing = _missing(variant, baseline)
         pairs = common_units(variant, baseline)
+        paired_by = "seeds" if len({order for _, order in pairs}) < 2 else "pairs of seed and class order"
+        by_figure = {key: _compare_figure(variant, baseline, key, paired_by) for key in keys}
+        missing = _missing(variant, baseline)
         found.append(VariantComparison(variant, by_figure, pairs, missing, differing, beyond))
     for key in keys:
         raw = [c.by_figure[key].test.p if c.by_figure[key].test else None for c in found]  # type: ignore[union-attr]
@@ -70,12 +72,12 @@ def compare(problem: Problem, keys: Sequence[str], factor: Sequence[str]) -> lis
     return found
 
 
-def _compare_figure(variant: Group, baseline: Group, key: str) -> Comparison:
+def _compare_figure(variant: Group, baseline: Group, key: str, paired_by: str) -> Comparison:
     figure, values = figure_of(key), differences(variant, baseline, key)
     if not values:
         return Comparison(figure, None, None)
     improved = sum(figure.better * value > 0 for value in values) if figure.better else None
-    return Comparison(figure, paired_test(values), improved)
+    return Comparison(figure, paired_test(values), improved, paired_by=paired_by)
 
 
 def _missing(variant: Group, baseline: Group) -> list[str]:
@@ -116,7 +118,7 @@ def verdict(comparison: Comparison, floor: NoiseFloor | None, variants: int = 1)
     if test is None:
         return "no common seed, so no comparison"
     if test.p is None:
-        return "one pair of runs: no conclusion is possible"
+        return "one pair of runs: no conclusion is possible" if test.n == 1 else "the same in every pair: no interval"
     if test.mean == 0 and test.low == test.high:
         return "no difference at all"
     assert comparison.p_holm is not None
@@ -140,5 +142,5 @@ def effect_text(comparison: Comparison) -> str:
     if test.low is not None:
         parts.append(f"95 % CI {figure.show(test.low)}..{figure.show(test.high)}")
     if comparison.improved is not None:
-        parts.append(f"{comparison.improved}/{test.n} seeds improved")
+        parts.append(f"{comparison.improved}/{test.n} {comparison.paired_by} improved")
     return f"{figure.show(test.mean, signed=True)} ({', '.join(parts) or f'n = {test.n}'})"

@@ -15,8 +15,9 @@ from cil.report.compare import common_units
 from cil.report.errors import ReportError
 from cil.report.figures import figure_value, tag_of
 from cil.report.groups import Group, Problem
+from cil.report.guard import beyond_factor
 from cil.report.runs import Run
-from cil.report.settings import matches, parse_overrides
+from cil.report.settings import LOSS_FAMILY, matches, parse_overrides
 from cil.report.statistics import paired_test, summarise
 
 _KEYS = {"text", "figure", "at", "is", "value", "where", "relative_to", "as"}
@@ -151,20 +152,24 @@ def moment(run: Run, figure: str, at: str) -> float | None:
     return summarise([None if a is None or b is None else b - a for a, b in changes]).mean
 
 
-def evaluate(problem: Problem, files: Sequence[ExpectationFile], everywhere: Sequence[str] = ()) -> list[Outcome]:
+def evaluate(
+    problem: Problem, files: Sequence[ExpectationFile], everywhere: Sequence[str] = (), factor: Sequence[str] = ()
+) -> list[Outcome]:
     """Every expectation of the files, for each group it is about.
 
-    A file is about the groups whose runs carry its name; those named in `everywhere` are about all groups.
+    A file is about the groups whose runs carry its name; those named in `everywhere` are about all groups. Groups
+    that differ in more than the contrastive loss and the factor are not compared.
     """
+    fair = (*LOSS_FAMILY, *factor)
     outcomes = []
     for file in files:
         groups = [group for group in problem.groups if file.name in everywhere or file.name in group.names]
         for expectation in file.expectations if groups else []:
             chosen = [group for group in groups if _fits(group, expectation.where)]
-            outcomes += [_judge(problem, group, expectation, file.name) for group in chosen if group]
+            outcomes += [_judge(problem, group, expectation, file.name, fair) for group in chosen]
             if not chosen:
                 outcomes.append(Outcome(file.name, expectation, "", "not measured", f"no run with {expectation.where}"))
-    return [outcome for outcome in outcomes if outcome.state]
+    return outcomes
 
 
 def _fits(group: Group, text: str | None) -> bool:
@@ -173,11 +178,11 @@ def _fits(group: Group, text: str | None) -> bool:
     return matches(group.settings, parse_overrides(text)) if "=" in text else text in group.names
 
 
-def _judge(problem: Problem, group: Group, expectation: Expectation, name: str) -> Outcome:
+def _judge(problem: Problem, group: Group, expectation: Expectation, name: str, fair: Sequence[str]) -> Outcome:
     if expectation.relative_to is None:
         state, measured = _absolute(group, expectation)
     else:
-        state, measured = _relative(problem, group, expectation)
+        state, measured = _relative(problem, group, expectation, fair)
     return Outcome(name, expectation, group.label, state, measured)
 
 
@@ -192,13 +197,15 @@ def _absolute(group: Group, expectation: Expectation) -> tuple[str, str]:
     return ("met" if expectation.holds(summary.mean) else "not met"), measured
 
 
-def _relative(problem: Problem, group: Group, expectation: Expectation) -> tuple[str, str]:
+def _relative(problem: Problem, group: Group, expectation: Expectation, fair: Sequence[str]) -> tuple[str, str]:
     """Met only if the whole 95 % interval of the paired differences (or ratios) is as expected."""
     other, why = _other(problem, expectation)
     if other is group:
-        return "", ""
+        return "not measured", "this is the group compared with"
     if other is None:
         return "not measured", why
+    if beyond := beyond_factor(group, other, fair)[1]:
+        return "not measured", f"no fair comparison with {other.label}: also differs in {'; '.join(beyond)}"
     values = []
     for unit in common_units(group, other):
         a, b = (moment(g.runs[unit], expectation.figure, expectation.at) for g in (group, other))
@@ -207,7 +214,8 @@ def _relative(problem: Problem, group: Group, expectation: Expectation) -> tuple
     if len(values) < 2:
         return "not measured", f"{len(values)} common seed{'' if len(values) == 1 else 's'}; an interval needs two"
     test = paired_test(values)
-    assert test.low is not None and test.high is not None
+    if test.low is None or test.high is None:
+        return "not measured", f"{test.mean:.4g} in every pair (n = {test.n}): without spread there is no interval"
     measured = f"{test.mean:.4g} (95 % CI {test.low:.3g}..{test.high:.3g}, n = {test.n})"
     if expectation.holds(test.low) and expectation.holds(test.high):
         return "met", measured
@@ -216,8 +224,10 @@ def _relative(problem: Problem, group: Group, expectation: Expectation) -> tuple
 
 def _other(problem: Problem, expectation: Expectation) -> tuple[Group | None, str]:
     text = str(expectation.relative_to)
-    if text == "baseline" and problem.baseline is not None:
-        return problem.baseline, ""
+    if text == "baseline":
+        if problem.baseline_declared:
+            return problem.baseline, ""
+        return None, "no single group is named baseline; --baseline says which one is meant"
     fitting = [group for group in problem.groups if _fits(group, text)]
     if len(fitting) == 1:
         return fitting[0], ""

@@ -28,7 +28,8 @@ class Figure:
             return ""
         shown = value * self.scale
         if self.key == "hours":
-            return f"{shown:+.2g}" if signed else f"{shown:.2g}"
+            digits = 2 if abs(shown) < 1 else 1
+            return f"{shown:+.{digits}f}" if signed else f"{shown:.{digits}f}"
         text = f"{shown:+.{self.digits}f}" if signed else f"{shown:.{self.digits}f}"
         return text.replace("-0." + "0" * self.digits, "0." + "0" * self.digits) if float(text) == 0 else text
 

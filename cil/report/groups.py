@@ -37,12 +37,10 @@ class Group:
     """Settings that can change a result, without seed, class order and test set."""
     runs: dict[Unit, Run]
     repeats: dict[Unit, list[Run]]
+    names: set[str] = field(default_factory=set)
+    """Names of all its runs (of the experiments they belong to), those that repeat another one included: `baseline`
+    and a sweep's run of the same settings are one group."""
     label: str = ""
-
-    @property
-    def names(self) -> set[str]:
-        """Names of the runs (of the experiment they belong to)."""
-        return {run.name for run in self.runs.values()}
 
     @property
     def seeds(self) -> list[Any]:
@@ -66,6 +64,9 @@ class Problem:
     """Settings in which the groups differ (but for those that follow from another one)."""
     baseline: Group | None = None
     baseline_reason: str = ""
+    baseline_declared: bool = False
+    """The baseline is one by name or by --baseline, not the report's guess."""
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def runs(self) -> list[Run]:
@@ -104,7 +105,18 @@ def make_problems(runs: Sequence[Run]) -> tuple[list[Problem], list[Excluded]]:
         groups.sort(key=lambda group: natural(group.label))
         problems.append(problem)
     problems.sort(key=lambda problem: natural(problem.title))
+    _tell_apart(problems)
     return problems, duplicates
+
+
+def _tell_apart(problems: Sequence[Problem]) -> None:
+    """Titles of their own for problems that look alike: other splits can lead to the same tasks."""
+    counts = Counter(problem.title for problem in problems)
+    for problem in problems:
+        if counts[problem.title] > 1:
+            settings = problem.finished[0].settings
+            keys = [key for key in settings if covered(key, ("split", "trainer.max_tasks"))]
+            problem.title += f" ({', '.join(f'{key}={show_setting(settings[key])}' for key in keys)})"
 
 
 def _problem_key(run: Run) -> str:
@@ -124,7 +136,8 @@ def _title(run: Run) -> str:
 
 
 def _make_groups(runs: list[Run]) -> tuple[list[Group], list[Excluded]]:
-    left_out = ("seed", *ORDER_KEYS, *TEST_SET_KEYS)
+    # A holdout cuts training images too.
+    left_out = {"seed", *ORDER_KEYS, *TEST_SET_KEYS} - {"dataset.holdout_per_class"}
     by_settings: dict[str, Group] = {}
     duplicates = []
     for run in sorted(runs, key=lambda run: (str(run.status.get("started", "")), str(run.path))):
@@ -132,6 +145,7 @@ def _make_groups(runs: list[Run]) -> tuple[list[Group], list[Excluded]]:
         group = by_settings.setdefault(
             frozen(sorted((k, frozen(v)) for k, v in settings.items())), Group(settings, {}, {})
         )
+        group.names.add(run.name)
         first = group.runs.setdefault(run.unit, run)
         repeats = group.repeats.setdefault(run.unit, [])
         if first is not run:
@@ -149,6 +163,8 @@ def _duplicate_of(first: Run, run: Run, repeats: Sequence[Run]) -> tuple[str, bo
         return "same seed, another test set than", False
     if code_version(run) != code_version(first):
         return "same configuration, other code than", False
+    if bool(run.memory_events) != bool(first.memory_events):
+        return "same configuration, but only one of the two ran out of memory and trained in micro-batches:", False
     if any(run.result == other.result for other in repeats):  # not even the seconds differ
         return "a copy of", False
     return "a repeat (for the noise floor only) of", True
@@ -209,8 +225,9 @@ def choose_baselines(problems: Sequence[Problem], wanted: str | None) -> None:
         if fitting:
             found.append(problem)
             problem.baseline, problem.baseline_reason = fitting[0], "chosen with --baseline"
+            problem.baseline_declared = True
         elif len(problem.groups) > 1:
-            problem.baseline, problem.baseline_reason = _default(problem.groups)
+            _choose_default(problem)
             if wanted:
                 problem.baseline_reason += f"; no group fits --baseline {wanted}"
     if wanted and not found:
@@ -229,11 +246,21 @@ def _fitting(problem: Problem, wanted: str) -> list[Group]:
     return [group for group in problem.groups if matches(group.settings, overrides)]
 
 
-def _default(groups: Sequence[Group]) -> tuple[Group, str]:
-    named = [group for group in groups if "baseline" in group.names]
+def _choose_default(problem: Problem) -> None:
+    named = [group for group in problem.groups if "baseline" in group.names]
+    infonce = [group for group in problem.groups if group.settings.get("loss.name") == "infonce"]
     if len(named) == 1:
-        return named[0], "the group named baseline"
-    infonce = [group for group in groups if group.settings.get("loss.name") == "infonce"]
-    if len(infonce) == 1:
-        return infonce[0], "the only group with loss=infonce"
-    return groups[0], "the first group, as none is named baseline and no single one has loss=infonce"
+        problem.baseline, problem.baseline_reason = named[0], "the group named baseline"
+        problem.baseline_declared = True
+    elif named:
+        labels = "; ".join(group.label for group in named)
+        problem.baseline, problem.baseline_reason = named[0], f"the first of {len(named)} groups named baseline"
+        problem.warnings.append(
+            f"{problem.title}: {len(named)} groups are named baseline ({labels}); the first one is compared with, "
+            "--baseline chooses another"
+        )
+    elif len(infonce) == 1:
+        problem.baseline, problem.baseline_reason = infonce[0], "the only group with loss=infonce"
+    else:
+        problem.baseline = problem.groups[0]
+        problem.baseline_reason = "the first group, as none is named baseline and no single one has loss=infonce"

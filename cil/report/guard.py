@@ -18,6 +18,9 @@ from cil.report.settings import (
     show_setting,
 )
 
+_NOT_ASSUMED = ("loss.temperature", "loss.nce_alpha", "loss.negatives")
+"""What InfoNCE and ANT have in common: a variant that changes it beside its own settings has to be told so."""
+
 ALLOWABLE = ("class_order", "test_set", "code")
 
 
@@ -62,8 +65,11 @@ def _test_sets(runs: Sequence[Run]) -> dict[int, Hashable]:
         keys = tuple(repr(run.settings.get(key)) for key in TEST_SET_KEYS if key != "dataset.class_list")
         values[id(run)] = (keys, (run.result.get("class_list") or {}).get("sha256"))
     counts: dict[Hashable, set[tuple[Any, ...]]] = defaultdict(set)
-    images = {id(run): tuple(task.get("test_images") for task in run.result["tasks"]) for run in runs}
-    for run in runs:  # numbers of images can be compared only where the classes come in the same order
+    images = {
+        id(run): tuple((task.get("test_images"), *task.get("names", ())) for task in run.result["tasks"])
+        for run in runs
+    }
+    for run in runs:  # images and names can be compared only where the classes come in the same order
         counts[run.order].add(images[id(run)])
     return {id(run): (values[id(run)], images[id(run)] if len(counts[run.order]) > 1 else None) for run in runs}
 
@@ -97,8 +103,9 @@ def factor_of(problem: Problem, declared: Sequence[str]) -> tuple[list[str], str
         return patterns, f"{', '.join(declared)} (declared)"
     if len(problem.keys) == 1:
         return list(problem.keys), f"{problem.keys[0]} (the only setting in which the groups differ)"
-    if any(covered(key, LOSS_FAMILY) for key in problem.keys):
-        return list(LOSS_FAMILY), "the contrastive loss and its margin (assumed; --factor KEY declares another)"
+    assumed = [key for key in problem.keys if covered(key, LOSS_FAMILY) and key not in _NOT_ASSUMED]
+    if assumed:
+        return assumed, "the contrastive loss and its margin (assumed; --factor KEY declares another)"
     return [], "none (the groups differ in several settings; --factor KEY declares one)"
 
 
@@ -158,6 +165,12 @@ def _fingerprint(run: Run) -> str:
 def code_notes(problem: Problem) -> list[str]:
     """Differences between runs that should not move numbers, but might."""
     notes = []
+    split = [run for run in problem.runs if run.memory_events]
+    if split:
+        notes.append(
+            f"{problem.title}: {len(split)} of {len(problem.runs)} runs ran out of memory and trained on in "
+            f"micro-batches, with batch statistics of fewer images: {', '.join(str(run.path) for run in split)}."
+        )
     commits = {str(run.result.get("git_commit")) for run in problem.runs}
     if len(commits) > 1:
         shown = ", ".join(sorted(commit[:10] for commit in commits))

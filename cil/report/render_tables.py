@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from cil.report.compare import VariantComparison
 from cil.report.document import Document, Table
@@ -39,13 +39,16 @@ def _escaped(text: str) -> str:
     return "".join(_ESCAPES.get(char, _SYMBOLS.get(char, char)) for char in text)
 
 
-def groups_csv(problems: Sequence[Problem], comparisons: Mapping[str, Sequence[VariantComparison]]) -> str:
-    """One row a group, numbers unrounded: settings that differ, mean and deviation, and the paired differences."""
+def groups_csv(problems: Sequence[Problem], comparisons: Sequence[Sequence[VariantComparison]]) -> str:
+    """One row a group, numbers unrounded: settings that differ, mean and deviation, and the paired differences.
+
+    comparisons: those of each problem.
+    """
     keys = list(dict.fromkeys(key for problem in problems for key in problem.keys))
     figures = list(dict.fromkeys(f.key for problem in problems for f in table_figures(problem)))
     rows = []
-    for problem in problems:
-        by_group = {id(c.variant): c for c in comparisons.get(problem.title, ())}
+    for problem, compared in zip(problems, comparisons, strict=True):
+        by_group = {id(c.variant): c for c in compared}
         for group in problem.groups:
             row: dict[str, object] = {"problem": problem.title, "group": group.label, "n": len(group.runs)}
             row |= {"seeds": " ".join(map(str, group.seeds)), "baseline": group is problem.baseline}

@@ -76,7 +76,9 @@ def markdown(document: Document) -> str:
 def _markdown_table(table: Table) -> str:
     rule = [":--" if i < table.left else "--:" for i in range(len(table.header))]
     rows = [table.header, rule, *table.rows]
-    return "\n".join("| " + " | ".join(_plain(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
+    return "\n".join(
+        "| " + " | ".join(_plain(" ".join(cell.split())).replace("|", "\\|") for cell in row) + " |" for row in rows
+    )
 
 
 def _plain(text: str) -> str:

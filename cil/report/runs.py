@@ -52,6 +52,11 @@ class Run:
         """The run's or experiment's name."""
         return str(self.settings.get("name", ""))
 
+    @property
+    def memory_events(self) -> list[Any]:
+        """Where memory ran out and training went on in micro-batches (trainer.on_oom=accumulate)."""
+        return list(self.result.get("memory_events") or [])
+
     @cached_property
     def accuracies(self) -> dict[str, float | None]:
         """Headline figures by the names of result.json, computed from its matrices and curves; `val.` ones too."""

@@ -32,12 +32,16 @@ def compared_keys(problem: Problem) -> list[str]:
 
 
 def cell(figure: Figure, group: Group) -> str:
-    """Mean ± sample standard deviation; the mean alone for one run; blank where nothing was measured."""
+    """Mean ± sample standard deviation; the mean alone for one run; blank where nothing was measured.
+
+    The number of values is added where it is not the group's number of runs.
+    """
     summary = group.summary(figure.key)
     if summary.mean is None:
         return ""
     spread = "" if summary.deviation is None else f" ± {figure.show(summary.deviation)}"
-    return f"{figure.show(summary.mean)}{spread}"
+    count = "" if summary.n == len(group.runs) else f" (n = {summary.n})"
+    return f"{figure.show(summary.mean)}{spread}{count}"
 
 
 def add_problem(
@@ -104,7 +108,7 @@ def _effect_table(problem: Problem, comparisons: Sequence[VariantComparison], ke
         test = one.test
         interval = "" if test is None or test.low is None else f"{figure.show(test.low)}..{figure.show(test.high)}"
         improved = "" if test is None or one.improved is None else f"{one.improved}/{test.n}"
-        pairs = f"{len(c.pairs)}" + (f" ({'; '.join(c.missing)})" if c.missing else "")
+        pairs = f"{0 if test is None else test.n}" + (f" ({'; '.join(c.missing)})" if c.missing else "")
         differs = "; ".join(c.differing) or "nothing that is recorded"
         change = "" if test is None else figure.show(test.mean, signed=True)
         conclusion = verdict(one, floor, len(comparisons))

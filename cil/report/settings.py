@@ -1,6 +1,7 @@
 """Settings of runs as dotted keys: which differ between two runs, and which differences mean anything."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -125,7 +126,7 @@ def parse_overrides(text: str) -> dict[str, Any]:
     Raises ValueError where a part is no KEY=VALUE.
     """
     wanted = {}
-    for part in text.replace(",", " ").split():
+    for part in re.split(r"[\s,]+(?![^\[]*\])", text.strip()):  # not at the commas of a list
         key, equals, value = part.partition("=")
         if not equals or not key:
             raise ValueError(f"{part!r} is not KEY=VALUE")

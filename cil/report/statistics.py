@@ -29,7 +29,7 @@ def summarise(values: Sequence[float | None]) -> Summary:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Two-sided paired t test. low, high and p are None with fewer than two pairs."""
+    """Two-sided paired t test. low, high and p are None with fewer than two pairs, and where there is no spread."""
 
     n: int
     mean: float
@@ -41,7 +41,8 @@ class PairedTest:
 def paired_test(differences: Sequence[float]) -> PairedTest:
     """Mean difference with its 95 % confidence interval: mean ± t(0.975, n - 1) * deviation / sqrt(n).
 
-    Without any spread the interval is the mean itself, and p is 1 for a mean of zero, else 0.
+    Equal differences other than zero have no interval: the test takes the spread for the noise, and a coarse figure
+    shows none by chance. All zero: the interval is zero itself, p is 1.
     """
     summary = summarise(differences)
     assert summary.mean is not None, "a paired test needs at least one pair"
@@ -50,7 +51,7 @@ def paired_test(differences: Sequence[float]) -> PairedTest:
         return PairedTest(n, mean, None, None, None)
     error = summary.deviation / n**0.5
     if error < 1e-12:
-        return PairedTest(n, mean, mean, mean, 1.0 if abs(mean) < 1e-12 else 0.0)
+        return PairedTest(n, mean, 0.0, 0.0, 1.0) if abs(mean) < 1e-12 else PairedTest(n, mean, None, None, None)
     from scipy.special import stdtr, stdtrit  # a third of a second: not for --help and errors
 
     half = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2)) * error

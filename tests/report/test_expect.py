@@ -13,12 +13,12 @@ from tests.report.helpers import problem_of, report_of, table
 from tests.report.synthetic import INFONCE, write_group, write_run
 
 
-def judged(folder: Path, text: str) -> list[tuple[str, str, str]]:
+def judged(folder: Path, text: str, baseline: str | None = None) -> list[tuple[str, str, str]]:
     """(group, state, measured) of one expectation over the runs in `folder`."""
     path = folder / "wanted.yaml"
     path.write_text(f"expect:\n  - {{{text}}}\n")
     problem = problem_of(folder)
-    choose_baselines([problem], None)
+    choose_baselines([problem], baseline)
     return [(o.group, o.state, o.measured) for o in evaluate(problem, [read_expectations(path)], ["wanted"])]
 
 
@@ -47,12 +47,29 @@ def test_figures_by_themselves(folder: Path, text: str, state: str) -> None:
 
 
 def test_relative_to_the_baseline_only_the_whole_interval_counts(folder: Path) -> None:
-    outcomes = judged(folder, 'figure: last_top1, is: ">", value: 0, relative_to: baseline')
+    outcomes = judged(folder, 'figure: last_top1, is: ">", value: 0, relative_to: baseline', "loss=infonce")
     assert [one[:2] for one in outcomes] == [
         ("loss=ant ant_margin=0.1", "met"),
         ("loss=ant ant_margin=0.3", "not met"),
+        ("loss=infonce", "not measured"),
     ]
     assert "on average, but not beyond doubt" in outcomes[1][2]
+    assert outcomes[2][2] == "this is the group compared with"
+
+
+def test_the_reports_guess_is_no_baseline_for_an_expectation(folder: Path) -> None:
+    outcomes = judged(folder, 'figure: last_top1, is: ">", value: 0, relative_to: baseline')
+    assert {one[1:] for one in outcomes} == {
+        ("not measured", "no single group is named baseline; --baseline says which one is meant")
+    }
+
+
+def test_nothing_is_judged_against_a_group_that_differs_in_more_than_the_loss(tmp_path: Path) -> None:
+    write_group(tmp_path / "base", {1: 50.0, 2: 50.2, 3: 50.1}, name="baseline")
+    write_group(tmp_path / "ant", {1: 60.0, 2: 60.1, 3: 60.3}, trainer__grad_clip_norm=1.0, ant_margin=0.3)
+    outcomes = judged(tmp_path, 'figure: last_top1, is: ">", value: 0, relative_to: baseline, where: ant_margin=0.3')
+    ((_, state, measured),) = outcomes
+    assert state == "not measured" and "trainer.grad_clip_norm" in measured
 
 
 def test_relative_to_another_group(folder: Path) -> None:
@@ -69,7 +86,8 @@ def test_relative_to_another_group(folder: Path) -> None:
 def test_one_common_seed_is_not_enough(tmp_path: Path) -> None:
     write_group(tmp_path / "base", {1: 50.0}, **INFONCE)
     write_group(tmp_path / "ant", {1: 60.0})
-    ((_, state, measured),) = judged(tmp_path, 'figure: last_top1, is: ">", value: 0, relative_to: baseline')
+    text = 'figure: last_top1, is: ">", value: 0, relative_to: loss=infonce, where: loss=ant'
+    ((_, state, measured),) = judged(tmp_path, text)
     assert state == "not measured" and "needs two" in measured
 
 

@@ -119,3 +119,45 @@ class TestBaseline:
     def test_refused(self, folder: Path, wanted: str, expected: str) -> None:
         with pytest.raises(ReportError, match=expected):
             choose_baselines([problem_of(folder)], wanted)
+
+
+@pytest.mark.parametrize("first", ["baseline", "margin_sweep"])
+def test_the_baseline_is_found_also_as_a_job_of_a_sweep(tmp_path: Path, first: str) -> None:
+    """`experiment=baseline` and a sweep's job of the same settings are one run to the report."""
+    second = "margin_sweep" if first == "baseline" else "baseline"
+    for seed in (1, 2):
+        write_run(tmp_path / f"a{seed}", seed=seed, name=first, status={"started": "2026-01-01"})
+        write_run(
+            tmp_path / f"b{seed}", seed=seed, name=second, status={"started": "2026-01-02"}, result={"seconds": 1}
+        )
+        write_run(tmp_path / f"c{seed}", seed=seed, name="infonce", **INFONCE)
+    problem = problem_of(tmp_path)
+    choose_baselines([problem], None)
+    assert problem.baseline is not None and problem.baseline.names == {"baseline", "margin_sweep"}
+    assert problem.baseline_declared
+
+
+def test_two_groups_named_baseline_are_told(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", name="baseline")
+    write_run(tmp_path / "b", name="baseline", trainer__grad_clip_norm=1.0)
+    write_run(tmp_path / "c", name="infonce", **INFONCE)
+    problem = problem_of(tmp_path)
+    choose_baselines([problem], None)
+    assert problem.baseline_reason == "the first of 2 groups named baseline" and not problem.baseline_declared
+    assert "2 groups are named baseline" in problem.warnings[0]
+
+
+def test_problems_that_look_alike_have_titles_of_their_own(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", seed=1)
+    write_run(tmp_path / "b", seed=2, trainer__max_tasks=3)
+    titles = [problem.title for problem in problems_of(tmp_path)]
+    assert len(set(titles)) == 2 and any("trainer.max_tasks=3" in title for title in titles)
+
+
+def test_a_run_that_trained_in_micro_batches_is_no_repeat(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", status={"started": "2026-01-01"})
+    events = {"memory_events": [{"task": 1, "micro_batches": 2}], "seconds": 1}
+    write_run(tmp_path / "b", flat_matrix(55.0), status={"started": "2026-01-02"}, result=events)
+    problems, duplicates = make_problems(find_runs([tmp_path]).runs)
+    assert "micro-batches" in duplicates[0].reason
+    assert [len(runs) for runs in problems[0].groups[0].repeats.values()] == [1]

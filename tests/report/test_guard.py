@@ -33,7 +33,15 @@ class TestMixtures:
         write_run(tmp_path / "b", seed=2, **keyed(key, 10))
         with pytest.raises(ReportError, match=r"2 test sets .*--allow test_set"):
             report_of(tmp_path)
-        assert table(report_of(tmp_path, allowed=frozenset({"test_set"})), "Results")[0]["n"] == "2"
+        counts = [row["n"] for row in table(report_of(tmp_path, allowed=frozenset({"test_set"})), "Results")]
+        assert counts == (["2"] if "test" in key else ["1", "1"]), "a holdout cuts training images as well"
+
+    def test_same_shape_but_other_classes(self, tmp_path: Path) -> None:
+        write_run(tmp_path / "a", flat_matrix(50.0, tasks=1), seed=1, dataset__root="/a")
+        tasks = [{"task": 1, "size": 2, "classes": [0, 1], "names": ["car", "bus"], "test_images": 20}]
+        write_run(tmp_path / "b", flat_matrix(50.0, tasks=1), seed=2, dataset__root="/b", result={"tasks": tasks})
+        with pytest.raises(ReportError, match="2 test sets"):
+            report_of(tmp_path)
 
     def test_two_class_lists(self, tmp_path: Path) -> None:
         for name in ("a", "b"):
