@@ -15,33 +15,32 @@ from cil.config.locations import config_dir
 from cil.errors import ConfigError, DataError
 from cil.run.dry_run import show_plan
 from cil.run.job import SingleRunFailed, continue_run, repeat_run, run_job
+from cil.run.output import lasting_output
 from cil.run.signals import Interrupted, sigterm_raises
 from cil.run.sweep import run_sweep
 
 
 def main() -> int:
     """Exit code: 0 done, 1 a run failed, 2 the configuration is wrong, 128 + signal interrupted."""
-    try:
-        with sigterm_raises():
-            planned = plan(sys.argv[1:])
-            for warning in planned.warnings:
-                print(f"warning: {warning}", file=sys.stderr)
-            return _start(planned)
-    except ConfigError as error:
-        return _stop(f"configuration error: {error}", 2)
-    except DataError as error:
-        return _stop(f"data error: {error}", 1)
-    except Interrupted as error:
-        return _stop(f"interrupted: {error}", 128 + error.signum)
-    except KeyboardInterrupt:
-        return _stop("interrupted", 128 + signal.SIGINT)
-    except BrokenPipeError:  # the reader of `... --help | head` has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        return _stop(f"failed: {error}", 1)
-    except Exception as error:
-        return _stop(f"failed: {type(error).__name__}: {error} (more in the run's train.log)", 1)
+    with lasting_output():
+        try:
+            with sigterm_raises():
+                planned = plan(sys.argv[1:])
+                for warning in planned.warnings:
+                    print(f"warning: {warning}", file=sys.stderr)
+                return _start(planned)
+        except ConfigError as error:
+            return _stop(f"configuration error: {error}", 2)
+        except DataError as error:
+            return _stop(f"data error: {error}", 1)
+        except Interrupted as error:
+            return _stop(f"interrupted: {error}", 128 + error.signum)
+        except KeyboardInterrupt:
+            return _stop("interrupted", 128 + signal.SIGINT)
+        except OSError as error:
+            return _stop(f"failed: {error}", 1)
+        except Exception as error:
+            return _stop(f"failed: {type(error).__name__}: {error} (more in the run's train.log)", 1)
 
 
 def _start(planned: Plan) -> int:

@@ -224,7 +224,8 @@ class TrackingConfig:
     similarity_histogram: bool = True
     """Draw the similarities of positive and negative pairs after every task into TensorBoard."""
     gradient_share_every: int = 0
-    """Every N epochs, on one batch: size of each loss term's gradient in the shared net, and cosines. 0: off."""
+    """Every N epochs of a task (the first and the last too), on one batch: gradient of each loss term in the shared
+    net, and cosines. 0: off."""
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """Is a data set whole? The full check opens every image file; a run only looks at what is cheap. Imports no torch.
 
 What was found is kept in a small hidden file beside the data, or in the run's folder where the data is read-only.
-It holds for exactly the list of files it was made from: a file more or less makes it void.
+It holds for exactly the list of files it was made from: a file more or less makes it void, but for the broken files
+that are still there. Every path in it starts at the data's root, so that the data can be moved.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,19 @@ class Found:
     """What is known of a data set on disk."""
 
     fingerprint: str
-    """Hash of the list of image files and their labels; of the pixels where they are held in memory."""
+    """Hash of the list of image files and their classes; of labels and pixels where these are held in memory."""
     counts: dict[str, list[int]]
     """Images of each class, by split."""
     opened: bool
     """Whether every image has been opened (or compared with a published sum), and not only listed."""
     broken: list[str] = field(default_factory=list)
-    """One line for each broken image, its path first."""
+    """One line for each broken image, its path first (in a note it starts at the root)."""
+    root: str | None = None
+    """Folder of the data; no part of a note."""
+
+
+NOTED = ("fingerprint", "counts", "opened", "broken")
+"""What a note holds of it."""
 
 
 def splits(raw: RawDataset) -> dict[str, ImageSet]:
@@ -48,18 +55,31 @@ def splits(raw: RawDataset) -> dict[str, ImageSet]:
 
 
 def listed(raw: RawDataset, root: str | None) -> Found:
-    """What the list of images alone tells. Fast: nothing is opened."""
+    """What the list of images alone tells. Fast: nothing is opened. The fingerprint is the same for every `root`."""
+    start = len(_folder(raw))
     digest = hashlib.sha256(json.dumps(raw.classes).encode())
     counts = {}
     for name, images in splits(raw).items():
         counts[name] = np.bincount(images.labels, minlength=len(raw.classes)).tolist()
         digest.update(f"{name} {counts[name]}".encode())
         if images.paths is not None:
-            start = "" if root is None else f"{absolute(root)}{os.sep}"
-            digest.update("\0".join(str(path).removeprefix(start) for path in images.paths).encode())
+            names = "\0".join(path[start:] for path in images.paths.tolist())
+            digest.update(names.encode(errors="surrogateescape"))  # a name on disk need not be UTF-8
         elif images.pixels is not None:
+            digest.update(images.labels.astype("<i8").tobytes())
             digest.update(np.ascontiguousarray(images.pixels).data)
-    return Found(digest.hexdigest(), counts, opened=raw.train.paths is None)
+    return Found(digest.hexdigest(), counts, opened=raw.train.paths is None, root=root)
+
+
+def image_paths(raw: RawDataset) -> list[str]:
+    """Every image file, split by split; [] for data held in memory."""
+    return [path for images in splits(raw).values() if images.paths is not None for path in images.paths.tolist()]
+
+
+def _folder(raw: RawDataset) -> str:
+    """The folder that holds the splits, with a separator at its end: `root` itself or one inside it."""
+    paths = image_paths(raw)
+    return os.path.join(os.path.commonpath([min(paths), max(paths)]), "") if paths else ""
 
 
 def problems_in_memory(cfg: DatasetConfig) -> list[str]:
@@ -102,20 +122,23 @@ def note_path(cfg: DatasetConfig) -> Path | None:
 
 
 def read_note(path: Path) -> Found | None:
-    """The result in a file; None if there is none, or none that can be read."""
+    """The result in a file, its paths as they stand there; None if there is none, or none that can be read."""
     try:
         content: dict[str, Any] = json.loads(path.read_text())
-        return Found(**{name: content[name] for name in Found.__dataclass_fields__})
+        return Found(**{name: content[name] for name in NOTED})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def write_note(found: Found, places: Iterable[Path]) -> Path | None:
     """Keep the result in the first place that can be written; None if there is none."""
+    start = "" if found.root is None else os.path.join(absolute(found.root), "")
+    content = {name: getattr(found, name) for name in NOTED}
+    content["broken"] = [line.removeprefix(start) for line in found.broken]
     for path in places:
         temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         try:
-            temporary.write_text(json.dumps(vars(found)) + "\n")
+            temporary.write_text(json.dumps(content) + "\n")
             os.replace(temporary, path)
         except OSError:
             continue
@@ -123,7 +146,15 @@ def write_note(found: Found, places: Iterable[Path]) -> Path | None:
     return None
 
 
-def check_at_start(raw: RawDataset, cfg: DatasetConfig, run_folder: Path) -> None:
+def _broken_path(line: str, root: str) -> str | None:
+    """The file that a line of a note is about; None if it is gone. Its name may have a colon in it, as reasons do."""
+    parts = line.split(": ")
+    starts = (": ".join(parts[:count]) for count in range(1, len(parts)))
+    paths = (os.path.join(absolute(root), start) for start in starts)
+    return next((path for path in paths if os.path.lexists(path)), None)
+
+
+def check_at_start(raw: RawDataset, cfg: DatasetConfig, run_folder: Path) -> Found:
     """What a run does by itself: compare the list of files with the one noted before, and note it the first time.
 
     Costs a fraction of a second, since the list has been made already: no file is opened but those that a full check
@@ -131,21 +162,28 @@ def check_at_start(raw: RawDataset, cfg: DatasetConfig, run_folder: Path) -> Non
     as image files has been compared with its published sums by now, so there is nothing left to check.
 
     raw: the whole data set, before anything is cut off.
+    Returns what the list tells.
     """
-    beside = note_path(cfg)
-    if raw.train.paths is None or beside is None:
-        return
-    places = [beside, run_folder / "data-check.json"]
     now = listed(raw, cfg.root)
+    beside = note_path(cfg)
+    if raw.train.paths is None or beside is None or cfg.root is None:
+        return now
+    places = [beside, run_folder / "data-check.json"]
     before = next((note for note in map(read_note, places) if note is not None), None)
+    broken = {} if before is None else {line: _broken_path(line, cfg.root) for line in before.broken}
     if before is None or before.fingerprint != now.fingerprint:
         if before is not None:
             then, here = (sum(map(sum, found.counts.values())) for found in (before, now))
             logger.warning("%s: other image files than when it was last looked at: %d, then %d", cfg.root, then, here)
-        write_note(now, places)
-        return
-    suspects = [line.partition(": ")[0] for line in before.broken]
-    still = _open_all(suspects)[1]
+        write_note(replace(now, broken=[line for line, path in broken.items() if path is not None]), places)
+    _refuse_broken([path for path in broken.values() if path is not None], raw, cfg.name)
+    return now
+
+
+def _refuse_broken(suspects: list[str], raw: RawDataset, name: str) -> None:
+    """Raise DataError if one of the suspects cannot be read. Those that are not of the data set are left alone."""
+    there = set(image_paths(raw)) if suspects else set()
+    still = _open_all([path for path in suspects if path in there])[1]
     if still:
         more = f" (and {len(still) - 1} more)" if len(still) > 1 else ""
-        raise DataError(f"{still[0]}{more}; found by the data check: python -m cil.data check {cfg.name}")
+        raise DataError(f"{still[0]}{more}; found by the data check: python -m cil.data check {name}")

@@ -8,7 +8,7 @@ import torch
 
 from cil.config.schema import RunConfig
 from cil.data.base import RawDataset
-from cil.data.check import check_at_start
+from cil.data.check import check_at_start, listed
 from cil.data.loader import BatchLoader, make_loader
 from cil.data.sources import load_dataset
 from cil.data.stream import TaskStream, class_order, task_sizes
@@ -21,6 +21,8 @@ class TrainingData:
     raw: RawDataset
     loader: BatchLoader
     stream: TaskStream
+    fingerprint: str
+    """Which data this is: hash of the list of image files, or of labels and pixels; the same wherever it lies."""
 
     def indices(self, split: str, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """(indices, targets) of the images of the classes at positions first..last-1, in file order."""
@@ -32,9 +34,16 @@ class TrainingData:
 
 def load_training_data(config: RunConfig, device: torch.device, run_folder: Path | None = None) -> TrainingData:
     """Read the images and cut them into tasks; with `run_folder` after the cheap data check. Raises DataError."""
-    look = None if run_folder is None else lambda whole: check_at_start(whole, config.dataset, run_folder)
+    fingerprint = ""
+
+    def look(whole: RawDataset) -> None:
+        nonlocal fingerprint
+        cfg = config.dataset
+        found = listed(whole, cfg.root) if run_folder is None else check_at_start(whole, cfg, run_folder)
+        fingerprint = found.fingerprint
+
     raw = load_dataset(config.dataset, look)
     order = class_order(config.class_order, config.class_order_seed, len(raw.classes))
     stream = TaskStream(order, task_sizes(config.split, len(raw.classes)), list(raw.classes))
     loader = make_loader(raw, config.augment, config.dataset.image_size, device, config.dataset.num_workers)
-    return TrainingData(raw, loader, stream)
+    return TrainingData(raw, loader, stream, fingerprint)

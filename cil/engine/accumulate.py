@@ -38,7 +38,7 @@ def _joined(pieces: list[Any], order: Tensor) -> Any:
 
 @contextmanager
 def _buffers_as_they_are(network: nn.Module) -> Iterator[None]:
-    """Undo what a forward pass does to buffers: running statistics must move once a step."""
+    """Undo what a forward pass does to buffers: each image must move the running statistics once a step."""
     saved = [buffer.clone() for buffer in network.buffers()]
     yield
     for buffer, value in zip(network.buffers(), saved, strict=True):

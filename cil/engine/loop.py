@@ -26,6 +26,8 @@ from cil.losses.base import Stat
 from cil.methods.base import Method, StepOutput
 
 logger = logging.getLogger("cil")
+MAX_SKIPPED = 40
+"""So many skipped steps in a row are no search for a scale: 2^16 halved 40 times fits every finite gradient."""
 
 
 class Trainer:
@@ -61,6 +63,10 @@ class Trainer:
         self.guard = DivergenceGuard(config.trainer.check_every)
         self.optimizer: torch.optim.SGD | None = None
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.trainer.precision is Precision.fp16)
+        self._skipped = torch.zeros((), device=device)
+        """Steps in a row that the fp16 scaler has skipped, counted on the device."""
+        self.evaluating = False
+        """At the end of a task, where memory depends on other settings."""
         self._total_cost = sum(map(self._cost, self.tasks))
 
     @property
@@ -94,8 +100,16 @@ class Trainer:
     def _finish_task(self, task: Task, record: Record, facts: Record) -> None:
         """Evaluate, then move on. A run that is stopped in here continues from the last training step."""
         last_step = self.state_dict()
+        # The gradients of the last step were finite, but nothing has looked at what it made of the weights.
+        self.guard.watch(
+            Place(task.number, self.epoch + 1, self.step),
+            {"norm of the weights": torch.nn.utils.get_total_norm(list(self.method.network.parameters()))},
+        )
+        self.guard.flush()
         self._boundary = lambda: last_step
+        self.evaluating = True
         task_record = self.task_end.finish(self.method, task, record, facts)
+        self.evaluating = False
         self._boundary = self.state_dict
         self.method.end_epoch(record)
         self.observer.on_epoch(record)
@@ -150,7 +164,7 @@ class Trainer:
         if every and (epoch + 1) % every == 0 and epoch + 1 < epochs:
             record |= self.task_end.classifier_accuracy(self.method, task)
         every = self.config.tracking.gradient_share_every
-        if every and (epoch + 1) % every == 0:
+        if every and (epoch % every == 0 or epoch + 1 == epochs):
             record |= self._gradient_share(indices, targets, key)
         return record
 
@@ -187,6 +201,8 @@ class Trainer:
         if self.scaler.is_enabled():
             # The scaler skips a step whose gradients overflow; that is its way of finding the scale.
             stats["train/skipped_share"] = Stat(1 - norm.isfinite().float(), 1)
+            self._skipped = torch.where(norm.isfinite(), 0.0, self._skipped + 1)
+            losses["gradient norm"] = torch.where(self._skipped < MAX_SKIPPED, 0.0, norm)
         else:
             losses["gradient norm"] = norm
         self.guard.watch(place, losses)
@@ -267,8 +283,8 @@ class Trainer:
         self.scaler.load_state_dict(state["scaler"])
         self.stats.load_state_dict(state["epoch_stats"])
         self.task_end.load_state_dict(state["task_end"], self.device)
-        for name, value in cursor.items():
-            setattr(self, name, value)
+        for name in self.state_dict()["cursor"]:
+            setattr(self, name, cursor[name])
 
     def _autocast(self) -> AbstractContextManager:
         return autocast(self.config.trainer.precision, self.device)

@@ -22,15 +22,15 @@ TEMPORARY = ".writing.tmp"
 """One name for all: what a process left that was killed while it wrote is overwritten by the next file."""
 
 
-def on_cpu(state: Any) -> Any:
-    """A copy of a state that shares no tensor with it, in main memory."""
+def on_cpu(state: Any, copied: bool = True) -> Any:
+    """The same state in main memory; a copy that shares no tensor with it, unless `copied` is false."""
     if isinstance(state, torch.Tensor):
-        return state.detach().to("cpu", copy=True)
+        return state.detach().to("cpu", copy=copied)
     if isinstance(state, dict):
-        copied = copy.copy(state)  # keeps the kind of dictionary
-        copied.update((key, on_cpu(value)) for key, value in state.items())
-        return copied
-    return [on_cpu(value) for value in state] if isinstance(state, list) else state
+        moved = copy.copy(state)  # keeps the kind of dictionary
+        moved.update((key, on_cpu(value, copied)) for key, value in state.items())
+        return moved
+    return [on_cpu(value, copied) for value in state] if isinstance(state, list) else state
 
 
 class DamagedCheckpoint(Exception):
@@ -68,7 +68,7 @@ def write_checkpoint(folder: Path, label: str, state: State) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     # Serialised in memory first: PyTorch's writer does not report a full disk as an OSError.
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save(on_cpu(state, copied=False), buffer)  # to be read on a machine without the device, too
     data = buffer.getbuffer()
     digest = _digest(data)
     path = folder / f"{label}-{digest}.pt"
@@ -104,6 +104,8 @@ class CheckpointFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._last: Path | None = None
+        """The file that was read or written last, known to be whole: kept until the next one is."""
 
     def _labelled(self, prefix: str) -> list[Path]:
         """Files with a label that starts with `prefix`, oldest position first. The clock plays no part."""
@@ -117,11 +119,11 @@ class CheckpointFolder:
         cursor = state["trainer"]["cursor"]
         label = f"t{cursor['finished_tasks'] + 1:04d}-e{cursor['epoch']:06d}-s{cursor['step']:08d}"
         path = write_checkpoint(self.folder, label, state)
-        older = [old for old in self._labelled("t0") if old.name < label]
         for old in self._labelled("t0"):
-            # Files of a later position are left over from a run that had to go on from an earlier one.
-            if old != path and old not in older[-1:]:
+            # Others are older, or were passed over as damaged when the run was continued.
+            if old not in (path, self._last):
                 old.unlink(missing_ok=True)
+        self._last = path
         return path
 
     def newest(self) -> tuple[State | None, list[str]]:
@@ -129,7 +131,9 @@ class CheckpointFolder:
         problems: list[str] = []
         for path in reversed(self._labelled("t0")):
             try:
-                return read_checkpoint(path), problems
+                state = read_checkpoint(path)
+                self._last = path
+                return state, problems
             except DamagedCheckpoint as error:
                 problems.append(str(error))
         return None, problems

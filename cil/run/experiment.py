@@ -1,7 +1,6 @@
 """Runs one job: from a checked configuration to result.json."""
 
 import gc
-import json
 import logging
 import time
 from collections.abc import Iterator
@@ -12,20 +11,22 @@ from typing import Any
 import torch
 
 from cil.config.compose import Job
+from cil.config.identity import RESULTS_VERSION
 from cil.config.stored import refuse_differences
 from cil.config.typed import to_yaml
 from cil.data.training import load_training_data
 from cil.engine.guard import Diverged
 from cil.engine.loop import Trainer
 from cil.engine.precision import set_reproducibility
-from cil.errors import DataError
+from cil.errors import ConfigError, DataError
 from cil.methods import make_method
 from cil.run.checkpoint import CheckpointFolder
-from cil.run.folder import RunFolder, holds_work, read_status, refuse_unfinished, write_atomically
+from cil.run.folder import RunFolder, finished_result, holds_work, read_status, refuse_unfinished, write_atomically
 from cil.run.forecast import forecast_once
 from cil.run.lock import locked
 from cil.run.observer import RunObserver, Saver
 from cil.run.out_of_memory import OutOfMemory, run_explained
+from cil.run.output import lasting_output
 from cil.run.progress import Display
 from cil.run.recorder import Recorder
 from cil.run.result import build_result
@@ -77,11 +78,11 @@ def run_experiment(job: Job, path: Path, resume: bool) -> dict[str, Any]:
     """
     folder = RunFolder(path)
     path.mkdir(parents=True, exist_ok=True)
-    with StopSignals() as stop, locked(path):
+    with lasting_output(), StopSignals() as stop, locked(path):
         # Under the lock: another process may have finished the run while this one was starting.
-        if read_status(path).get("state") == "finished":
+        if read_status(path).get("state") == "finished" or (resume and _finished_status_restored(folder)):
             print(f"{path}: already finished, nothing to do")
-            return json.loads(folder.result.read_text())
+            return finished_result(path)
         if not resume:
             refuse_unfinished(path)
         begun = holds_work(path)
@@ -127,46 +128,74 @@ def _say(text: str) -> None:
     print(f"warning: {text}", flush=True)
 
 
-def _stored_state(folder: RunFolder) -> dict[str, Any] | None:
+def _finished_status_restored(folder: RunFolder) -> bool:
+    """A run that has all a finished one has, and nothing to continue from, is one whose status.json was lost."""
+    models = list(folder.checkpoints.glob("final-*.pt"))
+    if not models or list(folder.checkpoints.glob("t0*.pt")) or not folder.result.is_file():
+        return False
+    _say(f"{folder.status}: was lost or damaged; result.json and the final model show that the run is finished")
+    folder.finish(finished_result(folder.path))
+    return True
+
+
+def _stored_state(folder: RunFolder, checkpoints: CheckpointFolder) -> dict[str, Any] | None:
     """The newest whole checkpoint; None if the run had not come to its first one. Raises DataError."""
     noted = read_status(folder.path).get("checkpoint")
-    state, problems = CheckpointFolder(folder.checkpoints).newest()
+    state, problems = checkpoints.newest()
     if noted is not None and not (folder.checkpoints / noted).exists():
         problems.insert(0, f"{folder.checkpoints / noted}: is missing")
     for problem in problems:
         _say(f"damaged checkpoint passed over: {problem}")
     if state is not None:
         return state
-    if problems:
+    if problems or folder.is_past_its_first_task():
         raise DataError(f"{folder.checkpoints}: no whole checkpoint is left; the run cannot be continued")
     _say("the run was stopped before its first checkpoint; it starts from the beginning")
     return None
+
+
+def _check_stored(stored: dict[str, Any], folder: RunFolder, job: Job) -> None:
+    """Raises ConfigError for a checkpoint of other settings (config.yaml may have been edited) or other code."""
+    refuse_differences(str(folder.path), stored["config"], job.effective)
+    if stored["results_version"] != RESULTS_VERSION:
+        raise ConfigError(
+            f"resume: {folder.path} was started by code of results version {stored['results_version']}, this is "
+            f"{RESULTS_VERSION}: a change since then moves numbers (CHANGELOG.md); continue it with that code, or "
+            f"start a new run with rerun={folder.path}"
+        )
 
 
 def _start_clean(device: torch.device) -> None:
     """Nothing of an earlier job of the process may fill this one's memory or show in its peak."""
     gc.collect()
     if device.type == "cuda":
-        torch.cuda.set_device(device)  # events and pinned memory belong to the current device
+        torch.cuda.set_device(device.index or 0)  # events and pinned memory belong to the current device
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[str, Any]:
     config = job.config
-    stored = _stored_state(folder) if begun else None
-    if stored is not None:  # config.yaml may have been edited
-        refuse_differences(str(folder.path), stored["config"], job.effective)
+    checkpoints = CheckpointFolder(folder.checkpoints)
+    stored = _stored_state(folder, checkpoints) if begun else None
+    if stored is not None:
+        _check_stored(stored, folder, job)
     started = time.monotonic() - (stored["seconds"] if stored else 0.0)
     set_reproducibility(config.trainer)
     device = resolve_device(config.device)
     _start_clean(device)
     data = load_training_data(config, device, folder.path)
+    if stored is not None and stored["data"] != data.fingerprint:
+        raise DataError(
+            f"{folder.path}: the images are not those the run was started with (a file was added, removed or renamed, "
+            f"or dataset.root={config.dataset.root} is another data set); its exemplars would be other images"
+        )
     stop.check()
     forecast = forecast_once(config, folder, data.stream.tasks[: config.trainer.max_tasks], device)
     tensorboard = folder.tensorboard if config.tracking.tensorboard else None
     recorder = Recorder(folder.metrics, tensorboard, stored["records"] if stored else None)
-    saver = Saver(config.checkpoint, folder, recorder, job.effective, lambda: time.monotonic() - started)
+    facts = {"config": job.effective, "results_version": RESULTS_VERSION, "data": data.fingerprint}
+    saver = Saver(config.checkpoint, folder, checkpoints, recorder, facts, lambda: time.monotonic() - started)
     display = Display(len(data.stream.tasks[: config.trainer.max_tasks]), config.tracking.progress)
     observer = RunObserver(folder, recorder, display, saver, stop)
     try:

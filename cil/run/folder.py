@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cil.errors import ConfigError
+from cil.errors import ConfigError, DataError
 
 logger = logging.getLogger("cil")
 
@@ -106,6 +106,14 @@ class RunFolder:
         status = {"state": "finished", "ended": now(), "incremental_avg_top1": result["incremental_avg_top1"]}
         write_atomically(self.status, self._text(self._status | status))
 
+    def is_past_its_first_task(self) -> bool:
+        """Whether metrics.jsonl or result.json tell of a later task: the first one ended with a checkpoint."""
+        try:
+            lines = self.metrics.read_text().splitlines()
+        except OSError:
+            lines = []
+        return self.result.exists() or any('"task": 2,' in line for line in lines)
+
     @staticmethod
     def _text(status: dict[str, Any]) -> str:
         return json.dumps(plain(status | {"updated": now()}), indent=1) + "\n"
@@ -120,7 +128,8 @@ class RunFolder:
 
 def holds_work(folder: Path) -> bool:
     """Whether a run was begun here, even if its status.json is lost."""
-    return (folder / "status.json").exists() or any((folder / "checkpoints").glob("*.pt"))
+    files = ("status.json", "metrics.jsonl", "result.json")
+    return any((folder / name).exists() for name in files) or any((folder / "checkpoints").glob("*.pt"))
 
 
 def refuse_unfinished(folder: Path) -> None:
@@ -133,6 +142,22 @@ def read_status(folder: Path) -> dict[str, Any]:
     """The status.json of a run; empty if there is none."""
     path = folder / "status.json"
     try:
-        return json.loads(path.read_text())
+        status = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
         return {}
+    return status if isinstance(status, dict) else {}
+
+
+def finished_result(folder: Path) -> dict[str, Any]:
+    """The result.json of a finished run. Raises DataError if it is missing or damaged."""
+    path = folder / "result.json"
+    try:
+        result = json.loads(path.read_text())
+    except (OSError, ValueError):
+        result = None
+    if not isinstance(result, dict):
+        raise DataError(
+            f"{path}: is missing or damaged, though the run is finished; put it back, or delete the folder to run "
+            "it again"
+        )
+    return result

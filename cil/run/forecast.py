@@ -136,16 +136,16 @@ def describe(forecast: Forecast, config: RunConfig) -> list[str]:
         )
         lines.append(f"forecast: a training step of task {forecast['tasks']} {text}")
         if peak is None:
-            lines[-1] += f"; what helps: {what_helps(config)}"
+            lines[-1] += f"; what helps: {what_helps(config, forecast['device'])}"
     return lines
 
 
-def what_helps(config: RunConfig) -> str:
+def what_helps(config: RunConfig, device: str) -> str:
     """The settings that save memory on the device, those in use already left out."""
     ways = [f"a smaller trainer.batch_size (now {config.trainer.batch_size})"]
     if config.trainer.precision is Precision.fp32:
         ways.append("trainer.precision=bf16")
-    if config.trainer.on_oom is OnOom.fail:
+    if config.trainer.on_oom is OnOom.fail and device == "cuda":
         ways.append("trainer.on_oom=accumulate")
     ways += ["a smaller backbone", "fewer tasks (a larger split.increment)"]
     return ", ".join(ways)

@@ -13,7 +13,7 @@ from cil.config.compose import Job, job_from_composed
 from cil.config.resolvers import register
 from cil.config.stored import refuse_differences, stored_config
 from cil.errors import ConfigError, DataError
-from cil.run.folder import read_status, refuse_unfinished
+from cil.run.folder import finished_result, read_status, refuse_unfinished
 
 register()  # also where another process imports this module to run a job of a sweep
 
@@ -78,7 +78,7 @@ def _run(job: Job, folder: Path, resume: bool) -> float | None:
         refuse_differences(str(folder), stored_config("resume", str(folder)), job.effective)
     if finished:
         print(f"{folder}: already finished, nothing to do")
-        return status.get("incremental_avg_top1")
+        return finished_result(folder).get("incremental_avg_top1")
     if not resume:
         refuse_unfinished(folder)
     from cil.run.experiment import run_experiment  # torch takes seconds

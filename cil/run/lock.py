@@ -3,11 +3,24 @@
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from cil.errors import ConfigError, DataError
+
+
+def _taken(file: TextIO) -> bool:
+    """Take the lock. Whoever looks whether a run is alive holds it for a moment too, so this tries for a second."""
+    for _ in range(20):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0.05)
+    return False
 
 
 @contextmanager
@@ -22,12 +35,10 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(f"{folder}: cannot be written: {error.strerror or error}") from None
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(file):
             file.seek(0)
             holder = file.read().strip() or "another process"
-            raise ConfigError(f"{folder}: this run is already being worked on by {holder}") from None
+            raise ConfigError(f"{folder}: this run is already being worked on by {holder}")
         file.truncate(0)
         file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
         file.flush()

@@ -24,17 +24,19 @@ class Saver:
         self,
         config: CheckpointConfig,
         folder: RunFolder,
+        checkpoints: CheckpointFolder,
         recorder: Recorder,
-        effective: Record,
+        facts: Record,
         elapsed: Callable[[], float],
     ) -> None:
         self.config = config
         self.folder = folder
         self.recorder = recorder
-        self.effective = effective
+        self.facts = facts
+        """What a checkpoint says of the run beside its state: settings (`config`), versions, data."""
         self.elapsed = elapsed
         """Seconds of work that are in the run so far, those before an interruption included."""
-        self.checkpoints = CheckpointFolder(folder.checkpoints)
+        self.checkpoints = checkpoints
         self.failures = 0
         self.seconds = 0.0
         """Time spent saving."""
@@ -51,7 +53,7 @@ class Saver:
         """Save a state to continue from. Raises OSError after `checkpoint.max_failures` failures in a row."""
         started = time.monotonic()
         content = {
-            "config": self.effective,
+            **self.facts,
             "records": self.recorder.records,
             "trainer": state,
             "seconds": self.elapsed(),
@@ -95,7 +97,7 @@ class Saver:
             raise error
 
     def _model(self, state: State) -> State:
-        return {"config": self.effective, "method": state["method"], "task_end": state["task_end"]}
+        return {"config": self.facts["config"], "method": state["method"], "task_end": state["task_end"]}
 
 
 class RunObserver:

@@ -34,7 +34,11 @@ def run_explained(trainer: Trainer, config: RunConfig) -> None:
     # Raised out here, without the error caught above: its traceback keeps alive what fills the memory.
     where = {"task": trainer.finished_tasks + 1, "epoch": trainer.epoch + 1, "step": trainer.step}
     place = f"task {where['task']} of {len(trainer.tasks)}, epoch {where['epoch']}, step {where['step']}"
-    raise OutOfMemory(f"out of memory in {place}: {reason} What helps: {what_helps(config)}", where)
+    helps = what_helps(config, trainer.device.type)
+    if trainer.evaluating:
+        place = f"the evaluation after task {where['task']} of {len(trainer.tasks)}"
+        helps = f"a smaller trainer.eval_batch_size (now {config.trainer.eval_batch_size})"
+    raise OutOfMemory(f"out of memory in {place}: {reason} What helps: {helps}", where)
 
 
 def _reason(error: Exception) -> str:

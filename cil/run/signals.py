@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -25,13 +25,14 @@ class Interrupted(BaseException):
 
 
 class StopSignals:
-    """While active, SIGINT, SIGTERM and SIGUSR2 are remembered, and `check` raises Interrupted.
+    """While active, SIGINT, SIGTERM, SIGHUP and SIGUSR2 are remembered, and `check` raises Interrupted.
 
+    SIGHUP, of a terminal that closes, stays ignored where it was (nohup).
     SIGUSR2 is a queue's warning that the job is about to be preempted (submitit sends it): once the run has been
     saved, the handler that was there before is called. submitit's puts the job back into the queue and exits.
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
 
     def __init__(self) -> None:
         self.received: int | None = None
@@ -43,6 +44,8 @@ class StopSignals:
         if threading.current_thread() is not threading.main_thread():
             return self  # Python takes handlers in the main thread only.
         for signum in self.SIGNALS:
+            if signum == signal.SIGHUP and signal.getsignal(signum) is signal.SIG_IGN:
+                continue
             self._previous[signum] = signal.signal(signum, self._remember)
         return self
 
@@ -58,8 +61,8 @@ class StopSignals:
         if self.received is not None and not preempted and not self.ending:
             raise Interrupted(signum)
         if self.received is None:
-            # Not print: the handler may have interrupted one.
-            os.write(2, STOPPING)
+            with suppress(OSError):  # a reader that is gone
+                os.write(2, STOPPING)  # not print: the handler may have interrupted one
         # Slurm sends SIGTERM around SIGUSR2: together they still are one warning.
         self.received = signal.SIGUSR2 if preempted else signum
 

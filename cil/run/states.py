@@ -1,13 +1,13 @@
 """What state the run of a job's folder is in, seen from outside. Imports no torch."""
 
 import fcntl
-import json
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from cil.run.folder import read_status
+from cil.errors import DataError
+from cil.run.folder import finished_result, read_status
 
 
 class State(Enum):
@@ -39,7 +39,10 @@ def look(folder: Path | None) -> Found:
         return Found(State.new)
     name = status.get("state")
     if name == "finished":
-        return Found(State.finished, status, _result(folder))
+        try:
+            return Found(State.finished, status, finished_result(folder))
+        except DataError as error:
+            return Found(State.failed, status | {"error": str(error)})
     if name == "running":
         # A killed process cannot say so itself; the kernel has dropped its lock.
         return Found(State.running if is_locked(folder) else State.interrupted, status)
@@ -56,11 +59,3 @@ def is_locked(folder: Path) -> bool:
     except BlockingIOError:
         return True
     return False
-
-
-def _result(folder: Path) -> dict[str, Any]:
-    try:
-        content = json.loads((folder / "result.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

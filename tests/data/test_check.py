@@ -1,16 +1,21 @@
 """The data check: what the command says, what a run does by itself."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import torch
 
+from cil.config.compose import compose_jobs
 from cil.config.schema import DatasetConfig
 from cil.data import check
 from cil.data.__main__ import dataset_config, main
 from cil.data.sources import digits, load_dataset, load_whole
+from cil.data.training import load_training_data
 from cil.errors import ConfigError, DataError
 from tests.data.sources.trees import write_image, write_tree
 
@@ -169,6 +174,63 @@ def test_a_run_stops_at_once_for_a_file_known_to_be_broken(tree, tmp_path, capsy
     start(tree, tmp_path)
 
 
+def break_files(root, *names):
+    for name in names:
+        (root / name).write_bytes((root / name).read_bytes()[:50])
+
+
+def test_moved_data_is_checked_where_it_lies_now(tree, tmp_path, capsys, monkeypatch):
+    name = "train/bee/001.png"
+    whole = (tree / name).read_bytes()
+    break_files(tree, name)
+    assert run_check(capsys, "image_folder", f"dataset.root={tree}")[0] == 1
+    assert str(tree) not in check.note_path(config(tree)).read_text()
+    moved = tree.rename(tmp_path / "moved: here")
+    with pytest.raises(DataError, match=f"^{moved / name}: "):
+        start(moved, tmp_path)
+    (moved / name).write_bytes(whole)
+    start(moved, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    break_files(moved, name)
+    with pytest.raises(DataError, match=f"{moved / name}: "):
+        start(moved.name, tmp_path)
+
+
+def test_a_voided_note_still_knows_the_broken_files(tree, tmp_path, capsys):
+    gone, left = "train/ant/000.png", "val/cat/001.png"
+    whole = (tree / left).read_bytes()
+    break_files(tree, gone, left)
+    assert run_check(capsys, "image_folder", f"dataset.root={tree}")[0] == 1
+    (tree / gone).unlink()
+    for _ in range(2):  # the run that makes the note void, and the one after it
+        with pytest.raises(DataError, match=f"^{tree / left}: [^(]*; found by"):
+            start(tree, tmp_path)
+    (line,) = check.read_note(check.note_path(config(tree))).broken
+    assert line.startswith(f"{left}: ")
+    (tree / left).write_bytes(whole)
+    start(tree, tmp_path)
+    assert run_check(capsys, "image_folder", f"dataset.root={tree}")[0] == 0
+    assert check.read_note(check.note_path(config(tree))).broken == []
+
+
+def test_a_broken_file_with_a_colon_in_its_name_is_found_again(tree, tmp_path, capsys):
+    name = "train/ant/a: b.png"
+    write_image(tree / name)
+    break_files(tree, name)
+    assert run_check(capsys, "image_folder", f"dataset.root={tree}")[0] == 1
+    with pytest.raises(DataError, match=f"^{tree / name}: "):
+        start(tree, tmp_path)
+
+
+def test_files_outside_the_data_set_are_no_matter(tree, tmp_path):
+    start(tree, tmp_path)
+    note = check.note_path(config(tree))
+    (tree / "notes.txt").write_text("no image")
+    lines = ["notes.txt: broken", f"{tmp_path}: broken", "/old/place/train/ant/000.png: broken", "odd"]
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"broken": lines}))
+    start(tree, tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[1]", "nonsense", '{"fingerprint": 1}'])
 def test_a_damaged_note_counts_as_none(tree, tmp_path, text):
     check.note_path(config(tree)).write_text(text)
@@ -187,3 +249,78 @@ def test_images_in_memory_leave_no_note(tmp_path):
     other = type(raw)(raw.name, raw.classes, type(raw.train)(raw.train.labels, pixels=changed), raw.test)
     assert check.listed(other, None).fingerprint != first.fingerprint
     assert np.sum(first.counts["train"]) == 1352
+
+
+def training_data(root, *overrides, run=None):
+    overrides = ["dataset=image_folder", f"dataset.root={root}", "split=joint", "memory.size=0", *overrides]
+    (job,) = compose_jobs([*overrides, "dataset.num_workers=0"])
+    data = load_training_data(job.config, torch.device("cpu"), run)
+    data.loader.close()
+    return data
+
+
+def rename(tree):
+    (tree / "train" / "ant" / "001.png").rename(tree / "train" / "ant" / "900.png")
+
+
+def shift(tree):
+    """One image from a class to the next, from each to each: the numbers stay."""
+    for name, other in (("ant", "bee"), ("bee", "cat"), ("cat", "ant")):
+        (tree / "train" / name / "001.png").rename(tree / "train" / other / f"from_{name}.png")
+
+
+CHANGES = {
+    "removed": lambda tree: (tree / "train" / "ant" / "001.png").unlink(),
+    "added": lambda tree: write_image(tree / "val" / "ant" / "900.png"),
+    "renamed": rename,
+    "shifted": shift,
+    "other classes": lambda tree: [(tree / split / "cat").rename(tree / split / "cow") for split in ("train", "val")],
+    "other split": lambda tree: (tree / "val").rename(tree / "test"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_training_data_tells_another_tree(tree, tmp_path, change):
+    first = training_data(tree).fingerprint
+    other = tmp_path / "other"
+    shutil.copytree(tree, other)
+    assert training_data(other).fingerprint == first
+    CHANGES[change](other)
+    assert training_data(other).fingerprint != first
+
+
+def test_the_same_files_have_one_fingerprint_whatever_the_root(tree, tmp_path, monkeypatch):
+    first = training_data(tree)
+    assert first.fingerprint == check.listed(load_whole(config(tree)), str(tree)).fingerprint
+    inside = tree.rename(tmp_path / "image_folder")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(inside)
+    run = tmp_path / "run"
+    run.mkdir()
+    for root in (inside, tmp_path, "image_folder", "./image_folder/", "link"):
+        assert training_data(root, run=run).fingerprint == first.fingerprint
+    part = training_data(inside, "dataset.max_train_per_class=1", "dataset.holdout_per_class=1")
+    assert part.fingerprint == first.fingerprint
+    assert check.read_note(check.note_path(config(inside))).fingerprint == first.fingerprint
+
+
+def test_a_file_name_need_not_be_utf8(tree):
+    first = training_data(tree).fingerprint
+    try:
+        (tree / "train" / "ant" / "000.png").rename(tree / "train" / "ant" / os.fsdecode(b"caf\xe9.png"))
+    except OSError:
+        pytest.skip("the file system takes UTF-8 only")
+    assert training_data(tree).fingerprint != first
+
+
+def test_images_in_memory_are_told_by_labels_and_pixels():
+    (job,) = compose_jobs([])
+    data = load_training_data(job.config, torch.device("cpu"))
+    data.loader.close()
+    raw = data.raw
+    assert data.fingerprint == check.listed(raw, None).fingerprint
+    swapped = raw.train.labels.copy()
+    first, second = 0, int(np.flatnonzero(swapped != swapped[0])[0])
+    swapped[[first, second]] = swapped[[second, first]]
+    other = type(raw)(raw.name, raw.classes, type(raw.train)(swapped, pixels=raw.train.pixels), raw.test)
+    assert check.listed(other, None).fingerprint != data.fingerprint

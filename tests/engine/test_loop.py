@@ -5,6 +5,7 @@ import torch
 
 from cil.config.compose import compose_jobs
 from cil.data.training import load_training_data
+from cil.engine.guard import Diverged
 from cil.engine.loop import Trainer
 from cil.methods import make_method
 
@@ -146,6 +147,32 @@ def test_uneven_split_and_a_class_order_of_ones_own():
     trainer = train("split.sizes=[3,1,2]", f"class_order={order}")
     assert [task.classes for task in trainer.tasks] == [(9, 8, 7), (6,), (5, 4)]
     assert [len(row) for row in trainer.task_end.history.matrices["top1"]] == [1, 2, 3]
+
+
+def test_the_last_step_of_a_task_is_looked_at_too():
+    """Its gradients are finite; the weights it leaves are not."""
+    one_step = ("trainer.init_epochs=1", "trainer.batch_size=1000", "trainer.max_tasks=1", "memory.size=0")
+    with pytest.raises(Diverged, match=r"task 1, epoch 1, step 1: norm of the weights not finite"):
+        train(*one_step, "optimizer.init_milestones=[]", "optimizer.lr=1e38")
+
+
+def test_fp16_gradients_that_no_scale_makes_finite_are_an_end(monkeypatch):
+    monkeypatch.setattr("cil.engine.loop.MAX_SKIPPED", 4)
+    trainer = make_trainer("trainer.precision=fp16")
+    for parameter in trainer.method.network.parameters():
+        parameter.register_hook(lambda gradient: gradient * float("nan"))
+    begin = trainer.method.begin_task
+
+    def spoilt(task):
+        begin(task)
+        for parameter in trainer.method.network.parameters():
+            if parameter.requires_grad:
+                parameter.register_hook(lambda gradient: gradient * float("nan"))
+
+    monkeypatch.setattr(trainer.method, "begin_task", spoilt)
+    with pytest.raises(Diverged, match="gradient norm not finite") as caught:
+        trainer.run()
+    assert caught.value.place.step + 3 * (caught.value.place.epoch - 1) == 4
 
 
 @pytest.mark.parametrize("setting", ["trainer.precision=bf16", "trainer.precision=fp16", "trainer.grad_clip_norm=0.5"])

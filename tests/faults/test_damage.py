@@ -1,5 +1,7 @@
 """Damaged checkpoints are named, the one before is used, and a run never starts over in silence."""
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +60,32 @@ def test_a_lost_status_does_not_matter(reference: Reference, unfinished):
     (unfinished / "status.json").write_text("")
     assert_clean_exit(resume(unfinished), 0)
     assert_same_outcome(unfinished, reference.folder)
+
+
+def test_a_finished_run_is_not_started_over_when_its_status_is_lost(reference: Reference, tmp_path):
+    folder = Path(shutil.copytree(reference.folder, tmp_path / "run"))
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "status.json"}
+    (folder / "status.json").write_text("{")
+    ended = resume(folder)
+    assert_clean_exit(ended, 0)
+    assert "was lost or damaged" in ended.stdout and "already finished" in ended.stdout
+    assert status(folder)["state"] == "finished"
+    changed = [path.name for path, content in before.items() if path.read_bytes() != content]
+    assert set(changed) <= {"lock", "train.log", "result.json"}, changed
+    assert json.loads((folder / "result.json").read_text()) == json.loads(before[folder / "result.json"])
+
+
+@pytest.mark.parametrize("left", ["metrics.jsonl", "result.json"])
+def test_a_later_task_is_not_started_over_without_its_checkpoint(reference: Reference, tmp_path, left):
+    """metrics.jsonl of several tasks, or a result, and neither checkpoint nor model: something was deleted."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("config.yaml", left):
+        shutil.copy(reference.folder / name, folder)
+    ended = resume(folder)
+    assert_clean_exit(ended, 1)
+    assert "no whole checkpoint is left" in ended.stderr
+    assert (folder / left).read_bytes() == (reference.folder / left).read_bytes()
 
 
 @pytest.mark.faults

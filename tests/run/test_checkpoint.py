@@ -91,8 +91,21 @@ def test_going_on_from_an_earlier_file_overtakes_the_damaged_later_one(tmp_path)
     checkpoints = CheckpointFolder(tmp_path)
     checkpoints.save(state(0, 0, 1))
     damage_cut(checkpoints.save(state(0, 5, 0)))
-    checkpoints.save(state(0, 0, 2))
+    continued = CheckpointFolder(tmp_path)
+    assert continued.newest()[0] == state(0, 0, 1)
+    continued.save(state(0, 0, 2))
     assert labels(tmp_path) == ["t0001-e000000-s00000001", "t0001-e000000-s00000002"]
+
+
+def test_the_file_before_the_newest_is_a_whole_one(tmp_path):
+    """Continued from step 7, since the file of step 8 is damaged: that one must not be kept as a way back."""
+    checkpoints = CheckpointFolder(tmp_path)
+    checkpoints.save(state(0, 0, 7))
+    damage_cut(checkpoints.save(state(0, 0, 8)))
+    continued = CheckpointFolder(tmp_path)
+    assert continued.newest()[0] == state(0, 0, 7)
+    damage_cut(continued.save(state(0, 0, 20)))
+    assert CheckpointFolder(tmp_path).newest()[0] == state(0, 0, 7)
 
 
 def test_a_full_disk_leaves_the_files_before_and_nothing_else(tmp_path, monkeypatch):

@@ -68,7 +68,16 @@ def test_a_run_is_finished_only_once_its_result_is_written(tmp_path, monkeypatch
     assert json.loads(run.result.read_text()) == {"incremental_avg_top1": 50.0}
 
 
-@pytest.mark.parametrize("left", ["status.json", "checkpoints/t0001-e000000-s00000001-0123456789abcdef.pt"])
+@pytest.mark.parametrize("content", ["", "[]", "null"])
+def test_a_damaged_status_is_none(tmp_path, content):
+    (tmp_path / "status.json").write_text(content)
+    assert read_status(tmp_path) == {}
+
+
+FILES = ["status.json", "metrics.jsonl", "result.json"]
+
+
+@pytest.mark.parametrize("left", [*FILES, "checkpoints/t0001-e000000-s00000001-0123456789abcdef.pt"])
 def test_what_is_left_of_a_run_is_not_overwritten(tmp_path, left):
     refuse_unfinished(tmp_path)
     (tmp_path / left).parent.mkdir(exist_ok=True)

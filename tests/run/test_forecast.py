@@ -108,11 +108,12 @@ def test_the_lines_for_people():
 
 def test_what_is_in_use_already_is_not_recommended():
     config, _ = job()
-    assert "bf16" in what_helps(config)
-    assert "on_oom" in what_helps(config)
+    assert "bf16" in what_helps(config, "cuda")
+    assert "on_oom" in what_helps(config, "cuda")
+    assert "on_oom" not in what_helps(config, "cpu"), "micro-batches are for the memory of a GPU"
     saving = replace(config.trainer, precision=Precision.bf16, on_oom=OnOom.accumulate)
-    assert "bf16" not in what_helps(replace(config, trainer=saving))
-    assert "on_oom" not in what_helps(replace(config, trainer=saving))
+    assert "bf16" not in what_helps(replace(config, trainer=saving), "cuda")
+    assert "on_oom" not in what_helps(replace(config, trainer=saving), "cuda")
 
 
 @pytest.mark.gpu

@@ -31,6 +31,18 @@ def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path, holder):
         pass
 
 
+def test_whoever_looks_in_for_a_moment_is_waited_for(tmp_path):
+    """`dry_run=true` and a sweep's own look take the lock to see whether a run is alive."""
+    code = HOLD.replace("with locked(Path(sys.argv[1])):", "with (Path(sys.argv[1]) / 'lock').open('a') as file:")
+    code = code.replace("    print", "    import fcntl; fcntl.flock(file, fcntl.LOCK_SH)\n    print").replace(
+        "60", "0.3"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as looker:
+        assert looker.stdout.readline() == "held\n"
+        with locked(tmp_path):
+            pass
+
+
 def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, holder):
     holder.kill()
     holder.wait()

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from cil.run.lock import locked
 from cil.run.states import State, is_locked, look
 
@@ -18,6 +20,7 @@ def test_nothing_there(tmp_path):
 
 
 def test_states_of_the_run_itself(tmp_path):
+    (tmp_path / "result.json").write_text("{}")
     for name in ("finished", "failed", "interrupted"):
         note(tmp_path, state=name)
         assert look(tmp_path).state is State[name]
@@ -44,8 +47,15 @@ def test_looking_leaves_no_lock_behind(tmp_path):
 
 def test_the_result_of_a_finished_run(tmp_path):
     note(tmp_path, state="finished")
-    assert look(tmp_path).result == {}
     (tmp_path / "result.json").write_text('{"last_top1": 3}')
     assert look(tmp_path).result == {"last_top1": 3}
-    (tmp_path / "result.json").write_text("{")
-    assert look(tmp_path).result == {}
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]"])
+def test_without_a_result_nothing_is_finished(tmp_path, content):
+    note(tmp_path, state="finished")
+    if content is not None:
+        (tmp_path / "result.json").write_text(content)
+    found = look(tmp_path)
+    assert found.state is State.failed
+    assert "result.json: is missing or damaged" in found.status["error"]

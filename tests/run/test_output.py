@@ -1,0 +1,50 @@
+"""A run goes on when nobody reads its output any more."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from cil.run.folder import read_status
+from cil.run.output import lasting_output
+from tests.commands import PROJECT
+
+SMALL = ["dataset.max_train_per_class=12", "dataset.max_test_per_class=8", "trainer.init_epochs=2"]
+SMALL += ["trainer.inc_epochs=1", "trainer.max_tasks=2", "memory.size=20", "trainer.batch_size=10"]
+
+
+def test_a_broken_stream_is_let_go():
+    reading, writing = os.pipe()
+    os.close(reading)
+    before, sys.stdout = sys.stdout, os.fdopen(writing, "w")
+    try:
+        with lasting_output():
+            print("nobody reads this", flush=True)
+            print("nor this")
+        assert not hasattr(sys.stdout, "_stream"), "the stream of before is back"
+        sys.stdout.close()
+    finally:
+        sys.stdout = before
+
+
+@pytest.mark.parametrize("signum", [None, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_whose_reader_left_ends_as_ever(tmp_path, signum):
+    """`... 2>&1 | head -9`; with a signal: Ctrl-C ends a `tee` first, a closing terminal takes the reader along."""
+    epochs = "trainer.init_epochs=2" if signum is None else "trainer.init_epochs=2000"
+    command = [sys.executable, "-m", "cil.train", *SMALL, epochs, f"hydra.run.dir={tmp_path}/run"]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    while "run folder" not in process.stdout.readline():
+        pass
+    process.stdout.readline()
+    process.stdout.close()
+    if signum is not None:
+        process.send_signal(signum)
+    assert process.wait(timeout=120) == (0 if signum is None else 128 + signum)
+    assert read_status(tmp_path / "run")["state"] == ("finished" if signum is None else "interrupted")
+    if signum is not None:
+        assert list((tmp_path / "run" / "checkpoints").glob("t0*.pt"))
