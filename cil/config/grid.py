@@ -103,25 +103,32 @@ def distinct(jobs: list[Job]) -> tuple[list[Job], list[str]]:
         ignored = sorted(set(job.overrides) ^ set(earlier.overrides))
         if any(text.split("=")[0].lstrip("+") in _IDLE_KEYS for text in ignored):
             warnings.append(f"{' '.join(job.overrides)}: is the same experiment as another job; runs once")
-    _check_folders(list(first.values()))
-    return list(first.values()), warnings
+    return list(first.values()), warnings + _check_folders(list(first.values()))
 
 
-def _check_folders(jobs: list[Job]) -> None:
+def _check_folders(jobs: list[Job]) -> list[str]:
+    """Warnings for folders of runs that used another dataset.root. Raises ConfigError for one of another run."""
     owners: dict[Path, Job] = {}
+    warnings = []
     for job in jobs:
         if job.folder is not None and owners.setdefault(job.folder, job) is not job:
             raise ConfigError(
                 f"hydra.sweep.subdir: two different jobs of the sweep would write into {job.folder}; "
                 "leave it out (a job's folder is then its identity), or make it depend on every swept key"
             )
-        named_by_hand = job.folder is not None and job.folder.name != job.run_id
-        if named_by_hand and (job.folder / "config.yaml").is_file():  # type: ignore[operator]
-            # The folder's name says nothing of what ran in it.
+        if job.folder is not None and (job.folder / "config.yaml").is_file():
             stored = stored_config("hydra.sweep.subdir", str(job.folder))
-            if run_id(stored) != job.run_id:
+            roots = [config.get("dataset", {}).get("root") for config in (stored, job.effective)]
+            if roots[0] != roots[1]:
+                warnings.append(
+                    f"{job.folder}: was run with dataset.root={roots[0]}, here it is {roots[1]}; paths are no part of "
+                    "a run's identity, so both count as the same images (other images need another dataset.name)"
+                )
+            if job.folder.name != job.run_id and run_id(stored) != job.run_id:
+                # The folder's name says nothing of what ran in it.
                 other = "; ".join(differences(stored, job.effective))
                 raise ConfigError(
                     f"hydra.sweep.subdir: {job.folder} holds another run ({other}); "
                     "leave it out: a job's folder is then its identity"
                 )
+    return warnings

@@ -23,7 +23,7 @@ NOISE = (0.23, 0.5, 0.73, 1.0, 1.53, 3.0)
 """Size of what differs between two views, one batch each: gaps of about 0.95, 0.8, 0.65, 0.5, 0.3 and 0.1."""
 GAPS = (0.05, 0.5, 0.95)
 """Gaps of the previous epoch that a schedule with gap_ratio is tried with."""
-MAX_IMAGES, MAX_WIDTH, MAX_MARGINS = 128, 64, 4
+MAX_IMAGES, MAX_WIDTH, MAX_MARGINS = 512, 64, 4
 TOLERANCE = 1e-9
 """Relative difference, in float64, that counts as none."""
 

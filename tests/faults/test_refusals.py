@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from cil.config.compose import compose_jobs
+from cil.run.checkpoint import read_checkpoint, write_checkpoint
 from cil.run.experiment import run_experiment
 from tests.faults.conftest import Reference
 from tests.faults.runs import (
@@ -13,6 +14,7 @@ from tests.faults.runs import (
     Running,
     assert_clean_exit,
     assert_same_outcome,
+    checkpoints,
     hashes,
     resume,
     run,
@@ -45,6 +47,22 @@ def test_other_results_are_refused_with_the_differences(unfinished, override, di
     assert_clean_exit(ended, 2)
     assert difference in ended.stderr
     assert hashes(unfinished) == before
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "code", "message"),
+    [("data", "other files", 1, "the images are not those"), ("results_version", 0, 2, "of results version 0")],
+)
+def test_other_images_and_other_code_are_refused(unfinished, fact, value, code, message):
+    for path in checkpoints(unfinished):
+        state = read_checkpoint(path) | {fact: value}
+        path.unlink()
+        write_checkpoint(unfinished / "checkpoints", path.name.rpartition("-")[0], state)
+    kept = [path.name for path in checkpoints(unfinished)]
+    ended = resume(unfinished)
+    assert_clean_exit(ended, code)
+    assert message in ended.stderr
+    assert [path.name for path in checkpoints(unfinished)] == kept
 
 
 @pytest.mark.faults

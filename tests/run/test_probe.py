@@ -34,6 +34,7 @@ def compare(*arguments, values, key):
         (["loss=ant"], "loss.gap_target", [0.7, 0.75], NOTHING),
         (["loss=ant", "loss.formulation=topk"], "loss.topk", [10, 20], BOTH),
         (["loss=ant", "loss.formulation=topk", "trainer.batch_size=16"], "loss.topk", [15, 32], NOTHING),
+        (["loss=ant", "loss.formulation=topk", "trainer.batch_size=256"], "loss.topk", [150, 200], BOTH),
         (["loss=ant_hard", "trainer.batch_size=8"], "loss.hard_negative_ratio", [0.99, 1.0], NOTHING),
         (["loss=ant", "margin_schedule=linear"], "margin_schedule.target_margin", [0.5, 0.6], BOTH),
         (["loss=ant", "margin_schedule=linear"], "margin_schedule.gap_ratio", ["null", 0.8], BOTH),

@@ -166,6 +166,21 @@ def test_the_value_of_a_run_is_its_incremental_average(monkeypatch):
     assert values == [result["incremental_avg_top1"]]
 
 
+def test_another_place_of_the_data_is_told():
+    assert sweep("seed=1") == 0
+    config = jobs("seed=1")[0].folder / "config.yaml"
+    config.write_text(config.read_text().replace("root: null", "root: /elsewhere"))
+    (warning,) = [text for text in plan(["-m", *TINY, "seed=1"]).warnings if "dataset.root" in text]
+    assert "was run with dataset.root=/elsewhere, here it is None" in warning
+
+
+def test_a_finished_job_without_its_result_is_no_success(capsys):
+    assert sweep("seed=1") == 0
+    (jobs("seed=1")[0].folder / "result.json").unlink()
+    assert sweep("seed=1") == 1
+    assert "result.json: is missing or damaged" in capsys.readouterr().out
+
+
 def test_a_folder_named_by_hand_must_hold_the_same_job(capsys):
     named = "hydra.sweep.subdir=one"
     assert sweep("seed=1", named) == 0
