@@ -26,6 +26,13 @@ from cil.report.settings import (
 from cil.report.statistics import Summary, summarise
 
 Unit = tuple[Any, str]
+_OFF = {
+    "loss.hard_negative_ratio": None,
+    "loss.gap_beta": 0.0,
+    "margin_schedule.gap_ratio": None,
+    "margin_schedule.name": "constant",
+}
+"""Values that say that something is not there: a label that tells groups apart without them leaves them out."""
 _PROBLEM_KEYS = ("dataset.name", "dataset.source", "dataset.classes", "split", "trainer.max_tasks")
 
 
@@ -192,8 +199,10 @@ def _label(problem: Problem) -> None:
         for group, name in zip(groups, names, strict=True):
             group.label = name or group_text(group, problem.keys) or "runs"
         return
-    for group in groups:
-        group.label = group_text(group, problem.keys) or "the rest"
+    short = [_values(group, [key for key in _used(group, problem.keys) if not _is_off(group, key)]) for group in groups]
+    for group, text in zip(groups, short, strict=True):
+        telling = all(short) and len(set(short)) == len(groups)
+        group.label = text if telling else group_text(group, problem.keys) or "the rest"
     counts = Counter(group.label for group in groups)
     for twins in ([g for g in groups if g.label == label] for label, count in counts.items() if count > 1):
         # They differ in a key that trains nothing, such as the margin InfoNCE's violation rate is measured with.
@@ -205,7 +214,15 @@ def _label(problem: Problem) -> None:
 
 def group_text(group: Group, keys: Sequence[str]) -> str:
     """The group's values of `keys`, e.g. 'loss=ant ant_margin=0.1'; keys it does not use are left out."""
-    return _values(group, [key for key in keys if not unused(group.settings, key)])
+    return _values(group, _used(group, keys))
+
+
+def _used(group: Group, keys: Sequence[str]) -> list[str]:
+    return [key for key in keys if not unused(group.settings, key)]
+
+
+def _is_off(group: Group, key: str) -> bool:
+    return key in _OFF and frozen(group.settings.get(key, ABSENT)) == frozen(_OFF[key])
 
 
 def _values(group: Group, keys: Sequence[str]) -> str:
