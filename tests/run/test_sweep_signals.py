@@ -95,6 +95,8 @@ def note(sweep, number, **status):
     folder = sweep.folders[number]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "status.json").write_text(json.dumps(status))
+    if status["state"] == "finished":
+        (folder / "result.json").write_text("{}")
 
 
 def test_what_is_left_of_a_broken_launch_is_started_again(broken):
