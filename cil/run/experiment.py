@@ -203,7 +203,9 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
         if stored is not None:
             trainer.load_state_dict(stored["trainer"])
             display.continue_at(trainer.share_done)
-            display.line(f"continues after {100 * trainer.share_done:.1f}% of the training")
+            text = f"continues after {100 * trainer.share_done:.1f}% of the training"
+            logger.info(text)
+            display.line(text)
         run_explained(trainer, config)
         result = build_result(config, job.run_id, trainer, time.monotonic() - started) | {"forecast": forecast}
         recorder.summarise(job.effective)
