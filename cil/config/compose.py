@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cil.config.arguments import Arguments, parse_arguments
 from cil.config.grid import check_experiments, distinct, grid_jobs, is_grid
+from cil.config.identity import NOT_IN_IDENTITY
 from cil.config.jobs import Job as Job
 from cil.config.jobs import job_from_composed as job_from_composed
 from cil.config.jobs import typed_config
@@ -25,6 +26,7 @@ from cil.config.overrides import OverrideChecker, written_keys
 from cil.config.plugins import check_plugins
 from cil.config.schema import RunConfig
 from cil.config.stored import refuse_differences, refuse_groups, stored_config, with_overrides
+from cil.config.typed import flat
 from cil.errors import ConfigError
 
 
@@ -125,12 +127,16 @@ def _stored_plan(
     groups = [text for text in texts if text.partition("=")[0].lstrip("+~") in checker.groups]
     if key == "rerun":
         refuse_groups(texts, checker.groups)
+    written = written_keys(overrides)
     if groups:
-        # The command that started the run, given again: it has to lead to the same settings.
-        job = job_from_composed(compose_with(loader, arguments.overrides, RunMode.RUN), texts, written_keys(overrides))
+        composed = job_from_composed(compose_with(loader, arguments.overrides, RunMode.RUN), texts, written)
+        if any(text.partition("=")[0].lstrip("+~") not in NOT_IN_IDENTITY for text in groups):
+            # The command that started the run, given again: it has to lead to the same settings.
+            refuse_differences(folder, stored, composed.effective)
+        values = {k: v for k, v in flat(composed.effective).items() if k in written or k.partition(".")[0] in written}
     else:
         values = {str(o.key_or_group): o.value() for o in overrides if not o.is_hydra_override()}
-        job = job_from_composed(OmegaConf.create(with_overrides(stored, values)), texts, written_keys(overrides))
+    job = job_from_composed(OmegaConf.create(with_overrides(stored, values)), texts, written)
     if key == "resume":
         refuse_differences(folder, stored, job.effective)
         return Plan([job], warnings=job.warnings, resume=Path(folder).expanduser(), launch=launch)

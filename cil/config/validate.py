@@ -40,8 +40,11 @@ def validate(config: RunConfig) -> list[str]:
 
 
 def _check_name(name: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or name in (".", "..", "sweeps"):
-        raise ConfigError(f"name: {name!r} is no folder name for runs; valid: letters, digits, '.', '_' and '-'")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name) or name == "sweeps":
+        raise ConfigError(
+            f"name: {name[:120]!r} is no folder name for runs; valid: up to 100 letters, digits, '.', '_' and '-', the "
+            "first one a letter, digit or '_'"
+        )
 
 
 def _check_loss(loss: LossConfig) -> None:

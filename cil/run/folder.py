@@ -134,6 +134,8 @@ def holds_work(folder: Path) -> bool:
 
 def refuse_unfinished(folder: Path) -> None:
     """Raises ConfigError where a run was begun: a new one must not overwrite it."""
+    if holds_work(folder) and not (folder / "config.yaml").is_file():
+        raise ConfigError(f"{folder}: holds files of something else; choose an empty folder")
     if holds_work(folder):
         raise ConfigError(f"{folder}: holds an unfinished run; continue it with resume={folder}")
 

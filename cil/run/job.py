@@ -77,8 +77,9 @@ def _run(job: Job, folder: Path, resume: bool) -> float | None:
         # A sweep's folders may be named by hand: the job that ran here may be another one.
         refuse_differences(str(folder), stored_config("resume", str(folder)), job.effective)
     if finished:
+        result = finished_result(folder)
         print(f"{folder}: already finished, nothing to do")
-        return finished_result(folder).get("incremental_avg_top1")
+        return result.get("incremental_avg_top1")
     if not resume:
         refuse_unfinished(folder)
     from cil.run.experiment import run_experiment  # torch takes seconds

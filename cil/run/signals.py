@@ -74,13 +74,17 @@ class StopSignals:
 
 @contextmanager
 def sigterm_raises() -> Iterator[None]:
-    """While nothing can be saved yet, SIGTERM ends the process in order too, as SIGINT does in Python."""
+    """While nothing can be saved yet, SIGTERM and SIGINT end the process in order.
+
+    Not by KeyboardInterrupt: where that passes through a library's C code, Python ends by the signal after all.
+    """
 
     def stop(signum: int, _frame: FrameType | None) -> None:
         raise Interrupted(signum)
 
-    previous = signal.signal(signal.SIGTERM, stop)
+    previous = {signum: signal.signal(signum, stop) for signum in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)

@@ -35,8 +35,11 @@ class Found:
 def look(folder: Path | None) -> Found:
     """The state of the run in `folder`, which need not exist."""
     status = {} if folder is None else read_status(folder)
-    if folder is None or not status:
+    if folder is None:
         return Found(State.new)
+    if not status:
+        # A lost status.json: the run goes on from its checkpoint all the same (cil/run/experiment.py).
+        return Found(State.interrupted if any((folder / "checkpoints").glob("t0*.pt")) else State.new)
     name = status.get("state")
     if name == "finished":
         try:

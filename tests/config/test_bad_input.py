@@ -121,6 +121,9 @@ CASES = [
     (["name=a/b"], "name: 'a/b'"),
     (["name=.."], "name: '..'"),
     (["name=sweeps"], "name: 'sweeps'"),
+    (["name=-x"], "name: '-x'"),
+    (["name=.gitignore"], "name: '.gitignore'"),
+    ([f"name={'a' * 300}"], "name: 'aaa"),
     (["device=gpu"], "device: 'gpu' is unknown; valid: auto, cpu, cuda, cuda:N"),
     (["device=cuda:-1"], "device: 'cuda:-1'"),
     # data that is not there

@@ -101,6 +101,20 @@ def test_the_command_that_started_it_may_be_repeated(store):
     assert "loss.gap_beta: 0.5 -> 0" in refusal("loss=ant", "seed=3", f"resume={folder}")
 
 
+@pytest.mark.parametrize("group", ["tracking=default", "checkpoint=default"])
+def test_a_group_that_alters_no_result_changes_its_own_keys_only(store, group):
+    folder = store("loss=ant", "name=mine", "trainer.init_epochs=20", "checkpoint.every_minutes=3")
+    config = one(f"resume={folder}", group, "device=cpu").config
+    assert (config.name, config.device, config.trainer.init_epochs) == ("mine", "cpu", 20)
+    assert config.checkpoint.every_minutes == (10 if group.startswith("checkpoint") else 3)
+
+
+def test_the_whole_command_leaves_what_it_does_not_name(store):
+    folder = store("loss=ant_gap", "seed=3", "name=mine", "trainer.eval_every=2")
+    config = one("loss=ant_gap", "seed=3", f"resume={folder}").config
+    assert (config.name, config.trainer.eval_every) == ("mine", 2)
+
+
 TAMPERED = {
     "a hydra node": (lambda c: c.update(hydra={"callbacks": {"x": {"_target_": "os.system"}}}), "'hydra'"),
     "a target": (lambda c: c["loss"].update(_target_="os.system"), "'_target_'"),

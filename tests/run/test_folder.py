@@ -82,5 +82,8 @@ def test_what_is_left_of_a_run_is_not_overwritten(tmp_path, left):
     refuse_unfinished(tmp_path)
     (tmp_path / left).parent.mkdir(exist_ok=True)
     (tmp_path / left).write_text("")
+    with pytest.raises(ConfigError, match="files of something else"):
+        refuse_unfinished(tmp_path)
+    (tmp_path / "config.yaml").write_text("")
     with pytest.raises(ConfigError, match="resume="):
         refuse_unfinished(tmp_path)

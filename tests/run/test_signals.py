@@ -81,7 +81,8 @@ def test_it_is_not_called_for_another_signal_or_another_end(submitit):
 
 
 def test_before_a_run_sigterm_raises():
-    before = signal.getsignal(TERM)
-    with pytest.raises(Interrupted), sigterm_raises():
-        send(TERM)
-    assert signal.getsignal(TERM) is before
+    for signum in (TERM, INT):
+        before = signal.getsignal(signum)
+        with pytest.raises(Interrupted), sigterm_raises():
+            send(signum)
+        assert signal.getsignal(signum) is before

@@ -28,6 +28,12 @@ def test_states_of_the_run_itself(tmp_path):
     assert look(tmp_path).state is State.interrupted
 
 
+def test_a_lost_status_of_a_run_that_can_be_continued(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "t0001-e000000-s00000001-0123456789abcdef.pt").write_text("")
+    assert look(tmp_path).state is State.interrupted
+
+
 def test_running_is_what_holds_the_lock(tmp_path):
     note(tmp_path, state="running")
     assert look(tmp_path).state is State.interrupted, "killed: it could not say so"
