@@ -21,7 +21,7 @@ from cil.run import job as job_module
 from cil.run.checkpoint import CheckpointFolder, read_checkpoint
 from cil.run.experiment import run_experiment
 from cil.run.job import JobFailed
-from cil.run.signals import Interrupted
+from cil.run.signals import Interrupted, StopSignals
 from cil.run.states import State, look
 from tests.commands import PROJECT, train
 from tests.run.sweeps import SWEEP, TINY, figures, hashes, jobs, sweep, table_of
@@ -72,12 +72,10 @@ def test_a_job_equals_the_same_run_alone_whatever_its_position():
 
 def test_nothing_is_left_behind_by_a_job():
     handlers = list(logging.getLogger("cil").handlers)
-    usr2 = signal.getsignal(signal.SIGUSR2)
+    before = [signal.getsignal(s) for s in StopSignals.SIGNALS]
     assert sweep("seed=1,2") == 0
     assert logging.getLogger("cil").handlers == handlers
-    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)] == [
-        signal.default_int_handler, signal.SIG_DFL, usr2
-    ]  # fmt: skip
+    assert [signal.getsignal(s) for s in StopSignals.SIGNALS] == before
     first, second = (job.folder for job in jobs("seed=1,2"))
     for folder in (first, second):
         text = (folder / "train.log").read_text()
