@@ -16,7 +16,7 @@ from cil.errors import ConfigError, DataError
 from cil.run.dry_run import show_plan
 from cil.run.job import SingleRunFailed, continue_run, repeat_run, run_job
 from cil.run.output import lasting_output
-from cil.run.signals import Interrupted, sigterm_raises
+from cil.run.signals import Interrupted, signals_raise
 from cil.run.sweep import run_sweep
 
 
@@ -24,7 +24,7 @@ def main() -> int:
     """Exit code: 0 done, 1 a run failed, 2 the configuration is wrong, 128 + signal interrupted."""
     with lasting_output():
         try:
-            with sigterm_raises():
+            with signals_raise():
                 planned = plan(sys.argv[1:])
                 for warning in planned.warnings:
                     print(f"warning: {warning}", file=sys.stderr)

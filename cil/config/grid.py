@@ -117,7 +117,10 @@ def _check_folders(jobs: list[Job]) -> list[str]:
                 "leave it out (a job's folder is then its identity), or make it depend on every swept key"
             )
         if job.folder is not None and (job.folder / "config.yaml").is_file():
-            stored = stored_config("hydra.sweep.subdir", str(job.folder))
+            try:
+                stored = stored_config("hydra.sweep.subdir", str(job.folder))
+            except ConfigError:
+                continue  # a damaged file is this job's own failure, told when it is its turn
             roots = [config.get("dataset", {}).get("root") for config in (stored, job.effective)]
             if roots[0] != roots[1]:
                 warnings.append(

@@ -251,16 +251,7 @@ class Trainer:
         """
         self.guard.flush()
         return {
-            "cursor": {
-                "finished_tasks": self.finished_tasks,
-                "begun": self.begun,
-                "epoch": self.epoch,
-                "step": self.step,
-                "global_epoch": self.global_epoch,
-                "task_seconds": self.task_seconds,
-                "micro_batches": self.micro_batches,
-                "memory_events": list(self.memory_events),
-            },
+            "cursor": self._cursor(),
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict() if self.begun and self.optimizer else None,
             "scaler": self.scaler.state_dict(),
@@ -283,8 +274,21 @@ class Trainer:
         self.scaler.load_state_dict(state["scaler"])
         self.stats.load_state_dict(state["epoch_stats"])
         self.task_end.load_state_dict(state["task_end"], self.device)
-        for name in self.state_dict()["cursor"]:
+        for name in self._cursor():  # and nothing else that a file from elsewhere may hold
             setattr(self, name, cursor[name])
+
+    def _cursor(self) -> State:
+        """Where the run is, and what it has become on the way: attributes by name."""
+        return {
+            "finished_tasks": self.finished_tasks,
+            "begun": self.begun,
+            "epoch": self.epoch,
+            "step": self.step,
+            "global_epoch": self.global_epoch,
+            "task_seconds": self.task_seconds,
+            "micro_batches": self.micro_batches,
+            "memory_events": list(self.memory_events),
+        }
 
     def _autocast(self) -> AbstractContextManager:
         return autocast(self.config.trainer.precision, self.device)

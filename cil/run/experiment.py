@@ -133,11 +133,11 @@ def _finished_status_restored(folder: RunFolder) -> bool:
     models = list(folder.checkpoints.glob("final-*.pt"))
     if not models or list(folder.checkpoints.glob("t0*.pt")) or not folder.result.is_file():
         return False
-    # Not into the log, which is not open: nothing of a finished run is written again.
+    # Not into the log: nothing of a finished run but its status is written again.
     print(
         f"warning: {folder.status}: was lost or damaged; result.json and the final model show that the run is finished"
     )
-    folder.finish(finished_result(folder.path))
+    folder.mark_finished(finished_result(folder.path))
     return True
 
 

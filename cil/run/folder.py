@@ -103,6 +103,10 @@ class RunFolder:
     def finish(self, result: dict[str, Any]) -> None:
         """Write result.json, then state `finished`. Raises OSError, unlike the others: what follows relies on it."""
         write_atomically(self.result, json.dumps(plain(result), indent=1) + "\n")
+        self.mark_finished(result)
+
+    def mark_finished(self, result: dict[str, Any]) -> None:
+        """State `finished`, for a result that has been written. Raises OSError."""
         status = {"state": "finished", "ended": now(), "incremental_avg_top1": result["incremental_avg_top1"]}
         write_atomically(self.status, self._text(self._status | status))
 

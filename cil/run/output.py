@@ -29,9 +29,9 @@ class _Lasting:
         try:
             action()
         except OSError:
-            with suppress(OSError, ValueError):
-                # What is still in the buffer must go somewhere, at the latest when Python ends.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            # What is still in the buffer must go somewhere, at the latest when Python ends.
+            with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), self._stream.fileno())
 
 
 @contextmanager

@@ -73,7 +73,7 @@ class StopSignals:
 
 
 @contextmanager
-def sigterm_raises() -> Iterator[None]:
+def signals_raise() -> Iterator[None]:
     """While nothing can be saved yet, SIGTERM and SIGINT end the process in order.
 
     Not by KeyboardInterrupt: where that passes through a library's C code, Python ends by the signal after all.

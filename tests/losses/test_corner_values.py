@@ -153,7 +153,9 @@ def test_deterministic_algorithms_are_enough():
     torch.use_deterministic_algorithms(True)
     try:
         for negatives in Negatives:
-            run(replace(FULL, negatives=negatives, formulation=Formulation.topk, hard_negative_ratio=0.5), batch(6)[0])
+            settings = replace(FULL, negatives=negatives, formulation=Formulation.topk, hard_negative_ratio=0.5)
+            first, second = (run(settings, batch(6)[0])[1] for _ in range(2))
+            assert torch.equal(first, second)
     finally:
         torch.use_deterministic_algorithms(False)
 

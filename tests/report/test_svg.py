@@ -32,7 +32,10 @@ def test_a_chart_is_xml_with_both_labels_and_no_number_beyond_its_frame() -> Non
 
 @pytest.mark.parametrize("points", [[], [(1.0, 5.0, None)], [(1.0, 0.0, None), (2.0, 0.0, 0.0)]])
 def test_degenerate_charts_are_drawn(points: list) -> None:
-    ElementTree.fromstring(line_chart([Series("a", points)], Axes("x", "y")))
+    root = ElementTree.fromstring(line_chart([Series("a", points)], Axes("x", "y")))
+    texts = {node.text for node in root.iter() if node.tag.endswith("text")}
+    assert texts >= ({"x", "y"} if points else {"not measured"})
+    assert len([node for node in root.iter() if node.tag.endswith("circle")]) == len(points)
 
 
 def test_lines_differ_without_colour() -> None:

@@ -87,25 +87,26 @@ def test_the_newest_two_are_kept_by_position_not_by_clock(tmp_path):
     assert checkpoints.newest()[0] == state(1, 0, 0)
 
 
-def test_going_on_from_an_earlier_file_overtakes_the_damaged_later_one(tmp_path):
+def continued_past(tmp_path, damaged):
+    """The folder of a run that went on from step 1, since the file of the `damaged` place is."""
     checkpoints = CheckpointFolder(tmp_path)
     checkpoints.save(state(0, 0, 1))
-    damage_cut(checkpoints.save(state(0, 5, 0)))
+    damage_cut(checkpoints.save(state(*damaged)))
     continued = CheckpointFolder(tmp_path)
     assert continued.newest()[0] == state(0, 0, 1)
+    return continued
+
+
+def test_going_on_from_an_earlier_file_overtakes_the_damaged_later_one(tmp_path):
+    continued = continued_past(tmp_path, (0, 5, 0))
     continued.save(state(0, 0, 2))
     assert labels(tmp_path) == ["t0001-e000000-s00000001", "t0001-e000000-s00000002"]
 
 
 def test_the_file_before_the_newest_is_a_whole_one(tmp_path):
-    """Continued from step 7, since the file of step 8 is damaged: that one must not be kept as a way back."""
-    checkpoints = CheckpointFolder(tmp_path)
-    checkpoints.save(state(0, 0, 7))
-    damage_cut(checkpoints.save(state(0, 0, 8)))
-    continued = CheckpointFolder(tmp_path)
-    assert continued.newest()[0] == state(0, 0, 7)
-    damage_cut(continued.save(state(0, 0, 20)))
-    assert CheckpointFolder(tmp_path).newest()[0] == state(0, 0, 7)
+    """The damaged file of step 2 must not be kept as a way back."""
+    damage_cut(continued_past(tmp_path, (0, 0, 2)).save(state(0, 0, 20)))
+    assert CheckpointFolder(tmp_path).newest()[0] == state(0, 0, 1)
 
 
 def test_a_full_disk_leaves_the_files_before_and_nothing_else(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 
 from cil.errors import ConfigError
 from cil.run.lock import locked
+from cil.run.states import is_locked
 
 HOLD = """
 import sys, time
@@ -14,6 +15,14 @@ from cil.run.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
+"""
+
+LOOK = """
+import fcntl, sys, time
+with open(sys.argv[1] + "/lock", "a") as file:
+    fcntl.flock(file, fcntl.LOCK_SH)
+    print("held", flush=True)
+    time.sleep(0.3)
 """
 
 
@@ -33,14 +42,10 @@ def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path, holder):
 
 def test_whoever_looks_in_for_a_moment_is_waited_for(tmp_path):
     """`dry_run=true` and a sweep's own look take the lock to see whether a run is alive."""
-    code = HOLD.replace("with locked(Path(sys.argv[1])):", "with (Path(sys.argv[1]) / 'lock').open('a') as file:")
-    code = code.replace("    print", "    import fcntl; fcntl.flock(file, fcntl.LOCK_SH)\n    print").replace(
-        "60", "0.3"
-    )
-    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as looker:
+    with subprocess.Popen([sys.executable, "-c", LOOK, str(tmp_path)], stdout=subprocess.PIPE, text=True) as looker:
         assert looker.stdout.readline() == "held\n"
         with locked(tmp_path):
-            pass
+            assert f"pid {os.getpid()} " in (tmp_path / "lock").read_text()
 
 
 def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, holder):
@@ -53,4 +58,5 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, holder):
 def test_it_is_free_again_afterwards(tmp_path):
     for _ in range(2):
         with locked(tmp_path):
-            pass
+            assert is_locked(tmp_path)
+        assert not is_locked(tmp_path)

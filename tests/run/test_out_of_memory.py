@@ -42,6 +42,16 @@ def test_status_names_the_task_and_what_helps(tmp_path, monkeypatch, error):
     assert status["where"] == {"task": 2, "epoch": 1, "step": 1}
 
 
+def test_in_an_evaluation_another_setting_helps(tmp_path, monkeypatch):
+    def finish(*_):
+        raise torch.OutOfMemoryError(CUDA_MESSAGE)
+
+    monkeypatch.setattr("cil.engine.task_end.TaskEnd.finish", finish)
+    (job,) = compose_jobs([*SMALL, "tracking.tensorboard=false", "tracking.progress=false"])
+    with pytest.raises(OutOfMemory, match=r"in the evaluation after task 1 of 3: .*trainer\.eval_batch_size"):
+        run_experiment(job, tmp_path, resume=False)
+
+
 def test_what_filled_the_memory_is_let_go(tmp_path, monkeypatch):
     with pytest.raises(OutOfMemory) as caught:
         run(tmp_path, monkeypatch, torch.OutOfMemoryError(CUDA_MESSAGE))

@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from cil.run.signals import Interrupted, StopSignals, sigterm_raises
+from cil.run.signals import Interrupted, StopSignals, signals_raise
 
 INT, TERM, USR2 = signal.SIGINT, signal.SIGTERM, signal.SIGUSR2
 
@@ -40,6 +40,7 @@ def test_while_the_end_is_noted_no_signal_interrupts():
     with StopSignals() as stop:
         stop.ending = True
         send(TERM, TERM)
+        assert stop.received == TERM
 
 
 @pytest.fixture
@@ -80,9 +81,9 @@ def test_it_is_not_called_for_another_signal_or_another_end(submitit):
     assert submitit == []
 
 
-def test_before_a_run_sigterm_raises():
+def test_before_a_run_signals_raise():
     for signum in (TERM, INT):
         before = signal.getsignal(signum)
-        with pytest.raises(Interrupted), sigterm_raises():
+        with pytest.raises(Interrupted), signals_raise():
             send(signum)
         assert signal.getsignal(signum) is before

@@ -172,6 +172,14 @@ def test_another_place_of_the_data_is_told():
     assert "was run with dataset.root=/elsewhere, here it is None" in warning
 
 
+def test_a_damaged_config_is_no_matter_of_the_other_jobs():
+    assert sweep("seed=1") == 0
+    first, second = jobs("seed=1,2")
+    (first.folder / "config.yaml").write_text("seed: [")
+    assert sweep("seed=1,2") == 0
+    assert table_of() == {first.run_id: "skipped", second.run_id: "ok"}
+
+
 def test_a_finished_job_without_its_result_is_no_success(capsys):
     assert sweep("seed=1") == 0
     (jobs("seed=1")[0].folder / "result.json").unlink()

@@ -169,9 +169,11 @@ def test_missing_data_says_what_where_and_how(tmp_path, create):
 def test_root_is_relative_to_the_current_folder_or_home(fake, monkeypatch):
     classes, _, folders = fake
     monkeypatch.chdir(folders.parent)
-    locate(config("folders", classes))
+    here = load_dataset(config("folders", classes))
+    monkeypatch.chdir("/")
     monkeypatch.setenv("HOME", str(folders.parent))
-    locate(config("~/folders", classes))
+    at_home = load_dataset(config("~/folders", classes))
+    assert np.array_equal(here.train.labels, at_home.train.labels) and here.classes == at_home.classes
 
 
 @pytest.mark.parametrize("splits", [["train"], ["test"], ["train", "test"]])
