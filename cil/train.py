@@ -10,14 +10,14 @@ import sys
 
 import hydra
 
-from cil.config.compose import VERSION_BASE, Plan, plan
 from cil.config.locations import config_dir
 from cil.errors import ConfigError, DataError
-from cil.run.dry_run import show_plan
+from cil.planning.plan import VERSION_BASE, Plan, plan
 from cil.run.job import SingleRunFailed, continue_run, repeat_run, run_job
 from cil.run.output import lasting_output
 from cil.run.signals import Interrupted, signals_raise
-from cil.run.sweep import run_sweep
+from cil.sweep.dry_run import show_plan
+from cil.sweep.runner import run_sweep
 
 
 def main() -> int:
@@ -48,7 +48,7 @@ def _start(planned: Plan) -> int:
         print(show_plan(planned))
         return 0
     if planned.launch.probe and not planned.show:
-        from cil.run.probe_report import probe  # needs torch
+        from cil.sweep.probe_report import probe  # needs torch
 
         print(probe(planned))
         return 0
@@ -73,7 +73,7 @@ def _no_effect(planned: Plan) -> list[str]:
     """Warnings of the no-op detector, for a sweep."""
     if planned.launch.probe is False:
         return []
-    from cil.run.probe_report import sweep_warnings  # needs torch
+    from cil.sweep.probe_report import sweep_warnings  # needs torch
 
     warnings = sweep_warnings(planned)
     for warning in warnings:

@@ -4,16 +4,16 @@ import pickle
 
 import pytest
 
-from cil.config.arguments import parse_arguments
-from cil.config.compose import compose_jobs
 from cil.config.schema import DatasetConfig
 from cil.config.typed import load_effective, to_yaml
 from cil.data.sources import load_dataset
 from cil.data.sources.image_folder import load as load_folder
 from cil.errors import ConfigError, DataError
+from cil.planning.arguments import parse_arguments
+from cil.planning.plan import compose_jobs
+from cil.records.checkpoint import DamagedCheckpoint, _digest, read_checkpoint
 from cil.report.runs import _config as report_config
-from cil.run.checkpoint import DamagedCheckpoint, _digest, read_checkpoint
-from cil.run.estimate import hours_by_kind
+from cil.sweep.hours import hours_by_kind
 from tests.data.sources.trees import write_tree
 
 

@@ -11,7 +11,7 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cil.run.checkpoint import read_checkpoint
+from cil.records.checkpoint import read_checkpoint
 from tests.commands import PROJECT, train
 
 CONTRACT_FILES = {"config.yaml", "status.json", "metrics.jsonl", "result.json", "tensorboard", "train.log"}

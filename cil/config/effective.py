@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cil.config.names import show
-from cil.config.resolvers import DEFAULT_MARGIN
+from cil.config.presets import DEFAULT_MARGIN
 from cil.config.schema import (
     Formulation,
     LossConfig,

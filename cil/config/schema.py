@@ -1,7 +1,7 @@
 """The typed schema of every configuration key. Imports no torch: `--help` and errors must be instant.
 
 The text under a field is its documentation: docs/config.md is generated from it. Value rules that need
-more than one key are in cil/config/validate.py.
+more than one key are in cil/planning/validate.py.
 """
 
 from dataclasses import dataclass, field

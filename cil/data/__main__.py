@@ -11,12 +11,12 @@ from dataclasses import replace
 
 from tqdm import tqdm
 
-from cil.config.compose import compose_jobs
 from cil.config.schema import DatasetConfig
 from cil.data import check
 from cil.data.base import RawDataset
 from cil.data.sources import load_whole
 from cil.errors import ConfigError, DataError
+from cil.planning.plan import compose_jobs
 
 USAGE = "usage: python -m cil.data check NAME [KEY=VALUE ...]"
 

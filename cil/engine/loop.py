@@ -13,13 +13,13 @@ from cil.data.loader import EpochKey, TrainBatch
 from cil.data.stream import Task
 from cil.data.training import TrainingData
 from cil.engine.accumulate import backward_in_parts
+from cil.engine.divergence import DivergenceGuard, Place, gradient_norm
 from cil.engine.epoch_stats import EpochStats
 from cil.engine.evaluate import Evaluator
-from cil.engine.figure_data import FigureData
 from cil.engine.gradient_share import gradient_share
-from cil.engine.guard import DivergenceGuard, Place, gradient_norm
 from cil.engine.observer import Observer, Progress, Record, State
 from cil.engine.optim import learning_rate, make_optimizer
+from cil.engine.picture_data import FigureData
 from cil.engine.precision import autocast
 from cil.engine.task_end import TaskEnd
 from cil.losses.base import Stat

@@ -13,8 +13,8 @@ from cil.data.memory import ExemplarMemory, quota
 from cil.data.stream import Task
 from cil.data.training import TrainingData
 from cil.engine.evaluate import Evaluator, Scores
-from cil.engine.figure_data import FigureData
 from cil.engine.metrics import AccuracyHistory
+from cil.engine.picture_data import FigureData
 from cil.methods.base import Method
 
 Record = dict[str, Any]

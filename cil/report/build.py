@@ -11,8 +11,8 @@ from cil.report.compare import VariantComparison
 from cil.report.document import Document, Heading, Paragraph, Table
 from cil.report.errors import ReportError
 from cil.report.expect import ExpectationFile, evaluate, expectation_files
+from cil.report.fairness import check_mixtures, code_notes, factor_of, without_effect
 from cil.report.groups import Problem, choose_baselines, make_problems
-from cil.report.guard import check_mixtures, code_notes, factor_of, without_effect
 from cil.report.reference import Reference, read_reference
 from cil.report.runs import Excluded, Found, find_runs
 from cil.report.sections import add_problem, excluded_table, expectation_table, reference_table, runs_table

@@ -7,7 +7,7 @@ from cil.report.figures import forgetting_by_task
 from cil.report.groups import Group, Problem
 from cil.report.heatmap import heat_map
 from cil.report.runs import Run
-from cil.report.statistics import summarise
+from cil.report.significance import summarise
 from cil.report.svg import STYLES, Axes, Series, legend, line_chart
 
 Point = tuple[float, float, float | None]

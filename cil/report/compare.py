@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from cil.report.fairness import beyond_factor
 from cil.report.figures import Figure, figure_of, figure_value
 from cil.report.groups import Group, Problem, Unit, natural
-from cil.report.guard import beyond_factor
-from cil.report.statistics import PairedTest, holm, paired_test
+from cil.report.significance import PairedTest, holm, paired_test
 
 ALPHA = 0.05
 

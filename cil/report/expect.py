@@ -13,12 +13,12 @@ import yaml
 from cil.config.locations import config_dir
 from cil.report.compare import common_units
 from cil.report.errors import ReportError
+from cil.report.fairness import beyond_factor
 from cil.report.figures import figure_value, tag_of
 from cil.report.groups import Group, Problem
-from cil.report.guard import beyond_factor
 from cil.report.runs import Run
 from cil.report.settings import LOSS_FAMILY, matches, parse_overrides
-from cil.report.statistics import paired_test, summarise
+from cil.report.significance import paired_test, summarise
 
 _KEYS = {"text", "figure", "at", "is", "value", "where", "relative_to", "as"}
 _MOMENTS = ("end", "start", "change", "task_change", "between_tasks")

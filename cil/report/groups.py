@@ -23,7 +23,7 @@ from cil.report.settings import (
     show_setting,
     unused,
 )
-from cil.report.statistics import Summary, summarise
+from cil.report.significance import Summary, summarise
 
 Unit = tuple[Any, str]
 _OFF = {

@@ -10,7 +10,7 @@ from cil.report.errors import ReportError
 from cil.report.figures import ACCURACIES, COSTS, figure_of
 from cil.report.groups import Group, Problem
 from cil.report.settings import differing, follows
-from cil.report.statistics import Summary, summarise
+from cil.report.significance import Summary, summarise
 
 SHIPPED = Path(__file__).resolve().parent / "published" / "tagfex_ant.json"
 """Figures of a public TagFex + ANT fork, as facts (its code is not used)."""

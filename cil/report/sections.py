@@ -12,9 +12,9 @@ from cil.report.compare import (
 )
 from cil.report.document import Document, Heading, Paragraph, Table
 from cil.report.expect import Outcome
+from cil.report.fairness import primary_figure
 from cil.report.figures import ACCURACIES, COSTS, DYNAMICS, VAL, Figure, figure_of
 from cil.report.groups import Group, Problem, group_text
-from cil.report.guard import primary_figure
 from cil.report.reference import Reference, closest, difference_text
 from cil.report.runs import Excluded
 

@@ -10,26 +10,26 @@ from typing import Any
 
 import torch
 
-from cil.config.compose import Job
 from cil.config.identity import RESULTS_VERSION
-from cil.config.stored import refuse_differences
 from cil.config.typed import to_yaml
 from cil.data.training import load_training_data
-from cil.engine.guard import Diverged
+from cil.engine.divergence import Diverged
 from cil.engine.loop import Trainer
 from cil.engine.precision import set_reproducibility
 from cil.errors import ConfigError, DataError
 from cil.methods import make_method
-from cil.run.checkpoint import CheckpointFolder
-from cil.run.folder import RunFolder, finished_result, holds_work, read_status, refuse_unfinished, write_atomically
+from cil.planning.plan import Job
+from cil.planning.stored import refuse_differences
+from cil.records.checkpoint import CheckpointFolder
+from cil.records.folder import RunFolder, finished_result, holds_work, read_status, refuse_unfinished, write_atomically
+from cil.records.lock import locked
+from cil.records.recorder import Recorder
+from cil.records.result import build_result
 from cil.run.forecast import forecast_once
-from cil.run.lock import locked
-from cil.run.observer import RunObserver, Saver
+from cil.run.live import RunObserver, Saver
 from cil.run.out_of_memory import OutOfMemory, run_explained
 from cil.run.output import lasting_output
 from cil.run.progress import Display
-from cil.run.recorder import Recorder
-from cil.run.result import build_result
 from cil.run.signals import Interrupted, StopSignals
 from cil.run.table import result_table
 

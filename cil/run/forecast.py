@@ -15,7 +15,7 @@ from cil.engine.optim import make_optimizer
 from cil.engine.precision import autocast
 from cil.methods import make_method
 from cil.methods.base import Method
-from cil.run.folder import RunFolder
+from cil.records.folder import RunFolder
 
 logger = logging.getLogger("cil")
 Forecast = dict[str, Any]

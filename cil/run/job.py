@@ -9,11 +9,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from cil.config.compose import Job, job_from_composed
-from cil.config.resolvers import register
-from cil.config.stored import refuse_differences, stored_config
 from cil.errors import ConfigError, DataError
-from cil.run.folder import finished_result, read_status, refuse_unfinished
+from cil.planning.plan import Job, job_from_composed
+from cil.planning.resolvers import register
+from cil.planning.stored import refuse_differences, stored_config
+from cil.records.folder import finished_result, read_status, refuse_unfinished
 
 register()  # also where another process imports this module to run a job of a sweep
 

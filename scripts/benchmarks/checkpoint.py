@@ -15,12 +15,12 @@ from pathlib import Path
 
 import torch
 
-from cil.config.compose import compose_jobs
 from cil.data.training import load_training_data
 from cil.engine.loop import Trainer
 from cil.engine.observer import Progress, State
 from cil.methods import make_method
-from cil.run.checkpoint import CheckpointFolder, read_checkpoint
+from cil.planning.plan import compose_jobs
+from cil.records.checkpoint import CheckpointFolder, read_checkpoint
 from cil.run.experiment import resolve_device
 
 

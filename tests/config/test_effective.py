@@ -4,10 +4,10 @@ from dataclasses import fields
 
 import pytest
 
-from cil.config.compose import plan
 from cil.config.effective import effective
 from cil.config.schema import LossConfig, ScheduleName
-from tests.config.helpers import one
+from cil.planning.plan import plan
+from tests.planning.helpers import one
 
 
 def null_keys(config):

@@ -4,7 +4,7 @@ import pytest
 
 from cil.config import identity
 from cil.config.identity import run_id
-from tests.config.helpers import one
+from tests.planning.helpers import one
 
 SAME = [
     ["name=other"],

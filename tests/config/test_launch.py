@@ -2,10 +2,10 @@
 
 import pytest
 
-from cil.config.compose import plan
 from cil.config.launch import LaunchConfig, split_launch
 from cil.config.names import unknown_key
 from cil.errors import ConfigError
+from cil.planning.plan import plan
 
 
 def test_launch_keys_are_taken_out():

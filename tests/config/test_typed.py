@@ -6,7 +6,7 @@ import pytest
 
 from cil.config.typed import flat, load_effective, plain, to_yaml, typed
 from cil.errors import ConfigError
-from tests.config.helpers import one
+from tests.planning.helpers import one
 
 
 @pytest.mark.parametrize(

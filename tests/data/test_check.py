@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from cil.config.compose import compose_jobs
 from cil.config.schema import DatasetConfig
 from cil.data import check
 from cil.data.__main__ import dataset_config, main
 from cil.data.sources import digits, load_dataset, load_whole
 from cil.data.training import load_training_data
 from cil.errors import ConfigError, DataError
+from cil.planning.plan import compose_jobs
 from tests.data.sources.trees import write_image, write_tree
 
 

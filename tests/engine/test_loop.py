@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from cil.config.compose import compose_jobs
 from cil.data.training import load_training_data
-from cil.engine.guard import Diverged
+from cil.engine.divergence import Diverged
 from cil.engine.loop import Trainer
 from cil.methods import make_method
+from cil.planning.plan import compose_jobs
 
 SMALL = [
     "dataset.max_train_per_class=12",

@@ -30,18 +30,18 @@ from typing import Any
 PLACES = {
     "data": "cil.run.experiment:load_training_data",
     "optimizer": "torch.optim:SGD.step",
-    "step": "cil.run.observer:RunObserver.on_step",
+    "step": "cil.run.live:RunObserver.on_step",
     "evaluation": "cil.methods.tagfex:TagFex.predict",
     "herding": "cil.engine.task_end:herd",
     "aligned": "cil.engine.task_end:TaskEnd._evaluate",
-    "task": "cil.run.observer:RunObserver.on_task",
-    "metrics": "cil.run.recorder:Recorder._append",
-    "rewriting": "cil.run.recorder:Events",
-    "writing": "cil.run.checkpoint:_write",
-    "renamed": "cil.run.checkpoint:_sync_folder",
-    "final": "cil.run.checkpoint:CheckpointFolder.save_model",
-    "result": "cil.run.folder:RunFolder.finish",
-    "finished": "cil.run.checkpoint:CheckpointFolder.remove_resumable",
+    "task": "cil.run.live:RunObserver.on_task",
+    "metrics": "cil.records.recorder:Recorder._append",
+    "rewriting": "cil.records.recorder:Events",
+    "writing": "cil.records.checkpoint:_write",
+    "renamed": "cil.records.checkpoint:_sync_folder",
+    "final": "cil.records.checkpoint:CheckpointFolder.save_model",
+    "result": "cil.records.folder:RunFolder.finish",
+    "finished": "cil.records.checkpoint:CheckpointFolder.remove_resumable",
 }
 """Functions that a fault can strike, just before they are called."""
 
@@ -112,7 +112,7 @@ def record_batches(path: Path) -> None:
 
 
 def after_each_step(action: Callable[[], None]) -> None:
-    from cil.run.observer import RunObserver
+    from cil.run.live import RunObserver
 
     original = RunObserver.on_step
 

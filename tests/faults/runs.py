@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cil.run.checkpoint import read_checkpoint
+from cil.records.checkpoint import read_checkpoint
 from tests.commands import PROJECT
 from tests.faults.zygote import Zygote
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cil.run.checkpoint import read_checkpoint
+from cil.records.checkpoint import read_checkpoint
 from tests.faults.conftest import Reference
 from tests.faults.runs import (
     EVERY_STEP,

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from cil.run.checkpoint import read_checkpoint
+from cil.records.checkpoint import read_checkpoint
 from tests.faults.conftest import read_batches
 from tests.faults.runs import EVERY_STEP, assert_clean_exit, checkpoints, resume, status, train
 

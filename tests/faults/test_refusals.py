@@ -5,8 +5,8 @@ import socket
 import pytest
 import torch
 
-from cil.config.compose import compose_jobs
-from cil.run.checkpoint import read_checkpoint, write_checkpoint
+from cil.planning.plan import compose_jobs
+from cil.records.checkpoint import read_checkpoint, write_checkpoint
 from cil.run.experiment import run_experiment
 from tests.faults.conftest import Reference
 from tests.faults.runs import (

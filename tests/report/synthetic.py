@@ -10,7 +10,7 @@ import yaml
 
 from cil.config.identity import run_id
 from cil.engine.metrics import AccuracyHistory, mean
-from cil.run.folder import plain
+from cil.records.folder import plain
 
 CONFIG: dict[str, Any] = {
     "name": "run",

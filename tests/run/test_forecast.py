@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cil.config.compose import compose_jobs
 from cil.config.schema import METHOD_SCHEMAS, OnOom, Precision
 from cil.data.stream import TaskStream, class_order, task_sizes
 from cil.methods import make_method
-from cil.run.folder import RunFolder
+from cil.planning.plan import compose_jobs
+from cil.records.folder import RunFolder
 from cil.run.forecast import describe, dry_steps, forecast_once, grown, make_forecast, what_helps
 from tests.engine.test_loop import assert_equal_weights, make_trainer, train
 

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from cil.config.compose import compose_jobs
 from cil.methods.tagfex import TagFex
+from cil.planning.plan import compose_jobs
 from cil.run.experiment import run_experiment
 from cil.run.out_of_memory import OutOfMemory
 from tests.engine.test_loop import SMALL

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cil.run.folder import read_status
+from cil.records.folder import read_status
 from cil.run.output import lasting_output
 from tests.commands import PROJECT
 

@@ -1,0 +1,1 @@
+"""From a command line to checked jobs: Hydra composes, everything is checked before anything starts."""

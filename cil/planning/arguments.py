@@ -1,0 +1,79 @@
+"""The command line: which of Hydra's options were given, and the overrides."""
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+from cil.config.launch import LaunchConfig, split_launch
+from cil.errors import ConfigError
+from cil.planning.hydra_adapter import get_args_parser
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What preflight needs of the command line."""
+
+    argv: list[str]
+    """Everything, as Hydra shall see it."""
+    overrides: list[str]
+    multirun: bool
+    show: bool
+    """Hydra only prints something (--help, --cfg, ...): compose, but look at no data."""
+    opaque: bool
+    """Hydra prints something that does not depend on the overrides: leave them alone."""
+    config_dir: str | None
+    package: str | None
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
+
+
+def parse_arguments(argv: list[str]) -> Arguments:
+    """Parse what follows `python -m cil.train`. Raises ConfigError; `--version` prints and exits."""
+    argv = [_expand_home(text) for text in argv]
+    parser = get_args_parser()
+    parser.error = _refuse  # type: ignore[method-assign]
+    options = parser.parse_args(argv)
+    _check_combination(options)
+    if options.experimental_rerun is not None:
+        raise ConfigError("--experimental-rerun: refused, it executes what the file contains")
+    for name in ("config_path", "config_name"):
+        if getattr(options, name) is not None:
+            option = "--" + name.replace("_", "-")
+            raise ConfigError(f"{option}: not supported; --config-dir DIR adds a folder with YAML files of your own")
+    if options.config_dir is not None and not Path(options.config_dir).is_dir():
+        raise ConfigError(f"--config-dir: {options.config_dir} is not a folder")
+    opaque = bool(options.hydra_help or options.shell_completion)
+    show = bool(opaque or options.help or options.cfg is not None or options.info is not None)
+    package = options.package if options.cfg else None
+    launch = split_launch(options.overrides)
+    argv = [text for text in argv if text not in options.overrides or text in launch.overrides]
+    return Arguments(
+        argv, launch.overrides, options.multirun, show, opaque, options.config_dir, package, launch.options
+    )
+
+
+def _expand_home(text: str) -> str:
+    """KEY=~/folder with the home folder written out; Hydra's grammar has no place for the sign."""
+    key, equals, value = text.partition("=")
+    if key.startswith("-") or not (value == "~" or value.startswith("~/")):
+        return text
+    return f"{key}{equals}{Path(value).expanduser()}"
+
+
+def _check_combination(options: argparse.Namespace) -> None:
+    """The checks Hydra answers with a traceback."""
+    if options.help or options.hydra_help:
+        return
+    chosen = [name for name in ("run", "multirun", "shell_completion") if getattr(options, name)]
+    chosen += [name for name in ("cfg", "info") if getattr(options, name) is not None]
+    if len(chosen) > 1:
+        shown = " and ".join("--" + name.replace("_", "-") for name in chosen)
+        raise ConfigError(f"{shown}: only one of them can be given")
+    if options.resolve and options.cfg is None:
+        raise ConfigError("--resolve: works only together with --cfg")
+
+
+def _refuse(message: str) -> NoReturn:
+    if "unrecognized arguments" in message and "=" in message:
+        message += " (options such as -m stand before or after all KEY=VALUE, not between them)"
+    raise ConfigError(f"command line: {message}; --help shows what is valid")

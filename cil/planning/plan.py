@@ -1,0 +1,163 @@
+"""Preflight: from a command line to the checked jobs, before anything is started or written.
+
+`plan` composes what Hydra will compose, so that a mistake in the last job of a sweep stops the first one.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from cil.config.identity import NOT_IN_IDENTITY
+from cil.config.launch import LaunchConfig
+from cil.config.schema import RunConfig
+from cil.config.typed import flat
+from cil.errors import ConfigError
+from cil.planning.arguments import Arguments, parse_arguments
+from cil.planning.grid import check_experiments, distinct, grid_jobs, is_grid
+from cil.planning.hydra_adapter import ConfigLoader
+from cil.planning.jobs import Job as Job
+from cil.planning.jobs import job_from_composed as job_from_composed
+from cil.planning.jobs import typed_config
+from cil.planning.loading import VERSION_BASE as VERSION_BASE
+from cil.planning.loading import compose_with, make_loader
+from cil.planning.messages import one_line
+from cil.planning.overrides import OverrideChecker, written_keys
+from cil.planning.plugins import check_plugins
+from cil.planning.stored import refuse_differences, refuse_groups, stored_config, with_overrides
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command line asks for."""
+
+    jobs: list[Job]
+    """Every job once; empty where Hydra only prints something."""
+    show: bool = False
+    """Hydra only prints something (--help, --cfg, --info, ...)."""
+    multirun: bool = False
+    warnings: list[str] = field(default_factory=list)
+    """Those of all jobs, each line once."""
+    argv: list[str] = field(default_factory=list)
+    """The command line for Hydra: `~/` in values replaced by the home folder, which Hydra cannot read."""
+    resume: Path | None = None
+    """Folder of the run that the one job continues."""
+    rerun: bool = False
+    """The one job starts anew from a stored configuration."""
+    grid: bool = False
+    """A sweep whose jobs are all known beforehand: no sweeper chooses values while it runs."""
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
+    """What else to do with the jobs."""
+    config_dir: str | None = None
+    """The folder of --config-dir."""
+    hydra_overrides: list[str] = field(default_factory=list)
+    """The overrides that Hydra itself reads (hydra.*)."""
+
+
+def compose_jobs(argv: list[str]) -> list[Job]:
+    """The distinct, checked jobs of a command line. Raises ConfigError."""
+    return plan(argv).jobs
+
+
+def plan(argv: list[str]) -> Plan:
+    """Parse, compose and check everything a command line asks for. Raises ConfigError; starts and writes nothing."""
+    arguments = parse_arguments(argv)
+    if arguments.opaque:
+        return Plan([], show=True, argv=arguments.argv)
+    launch = arguments.launch
+    with one_line():
+        loader = make_loader(arguments.config_dir)
+        checker = OverrideChecker(loader)
+        overrides = checker.parse(arguments.overrides)
+        for override in overrides:
+            checker.check(override)
+        if launch.resume is not None or launch.rerun is not None:
+            return _stored_plan(loader, checker, overrides, launch, arguments)
+        if arguments.show:
+            checker.refuse_sweep(overrides)
+            _check_shown(loader, arguments)
+            return Plan([], show=True, argv=arguments.argv)
+        # Read as a sweep where it may be one: by option, by several values, or by hydra.mode in a YAML file.
+        several = any(override.is_sweep_override() for override in overrides)
+        mode = RunMode.MULTIRUN if arguments.multirun or several else RunMode.RUN
+        composed = compose_with(loader, arguments.overrides, mode)
+        check_plugins(composed)
+        if arguments.multirun or composed.hydra.mode == RunMode.MULTIRUN:
+            return _sweep_plan(loader, checker, composed, arguments)
+        checker.refuse_sweep(overrides)
+        check_experiments(loader, overrides)
+        str(composed.hydra.run.dir)  # raises for a wrong interpolation
+        job = job_from_composed(composed, _task_overrides(overrides), written_keys(overrides))
+        return Plan([job], warnings=job.warnings, argv=arguments.argv, launch=launch)
+
+
+def _sweep_plan(loader: ConfigLoader, checker: OverrideChecker, composed: DictConfig, arguments: Arguments) -> Plan:
+    jobs, warnings = distinct(list(grid_jobs(loader, checker, composed)))
+    lines = warnings + [line for job in jobs for line in job.warnings]
+    return Plan(
+        jobs,
+        multirun=True,
+        warnings=list(dict.fromkeys(lines)),
+        argv=arguments.argv,
+        grid=is_grid(composed),
+        launch=arguments.launch,
+        config_dir=arguments.config_dir,
+        hydra_overrides=cast(list[str], OmegaConf.to_container(composed.hydra.overrides.hydra, resolve=False)),
+    )
+
+
+def _stored_plan(
+    loader: ConfigLoader,
+    checker: OverrideChecker,
+    overrides: list[Override],
+    launch: LaunchConfig,
+    arguments: Arguments,
+) -> Plan:
+    """The plan of resume=RUN or rerun=RUN."""
+    key, folder = ("resume", launch.resume) if launch.resume is not None else ("rerun", launch.rerun)
+    assert folder is not None
+    if arguments.multirun or arguments.show:
+        raise ConfigError(f"{key}: continues or repeats one run; it cannot stand beside -m, --cfg and the like")
+    checker.refuse_sweep(overrides)
+    stored = stored_config(key, folder)
+    texts = _task_overrides(overrides)
+    groups = [text for text in texts if text.partition("=")[0].lstrip("+~") in checker.groups]
+    if key == "rerun":
+        refuse_groups(texts, checker.groups)
+    written = written_keys(overrides)
+    if groups:
+        composed = job_from_composed(compose_with(loader, arguments.overrides, RunMode.RUN), texts, written)
+        if any(text.partition("=")[0].lstrip("+~") not in NOT_IN_IDENTITY for text in groups):
+            # The command that started the run, given again: it has to lead to the same settings.
+            refuse_differences(folder, stored, composed.effective)
+        values = {k: v for k, v in flat(composed.effective).items() if k in written or k.partition(".")[0] in written}
+    else:
+        values = {str(o.key_or_group): o.value() for o in overrides if not o.is_hydra_override()}
+    job = job_from_composed(OmegaConf.create(with_overrides(stored, values)), texts, written)
+    if key == "resume":
+        refuse_differences(folder, stored, job.effective)
+        return Plan([job], warnings=job.warnings, resume=Path(folder).expanduser(), launch=launch)
+    return Plan([job], warnings=job.warnings, rerun=True, launch=launch)
+
+
+def composed_config(overrides: Collection[str] = ()) -> RunConfig:
+    """What these overrides compose to: typed and resolved, but neither checked nor effective. Raises ConfigError."""
+    with one_line():
+        return typed_config(compose_with(make_loader(None), list(overrides), RunMode.RUN))[0]
+
+
+def _check_shown(loader: ConfigLoader, arguments: Arguments) -> None:
+    """Compose and check types for --cfg and --help; the data need not be there."""
+    composed = compose_with(loader, arguments.overrides, RunMode.RUN)
+    typed_config(composed)
+    package = arguments.package
+    if package not in (None, "_global_") and OmegaConf.select(composed, str(package)) is None:
+        raise ConfigError(f"--package: {package} is not in the configuration")
+
+
+def _task_overrides(overrides: list[Override]) -> list[str]:
+    return [str(override.input_line) for override in overrides if not override.is_hydra_override()]

@@ -1,0 +1,188 @@
+"""Value rules that need more than one key, or a look at the machine. Everything is checked before data is loaded."""
+
+import re
+from itertools import pairwise
+from typing import TypeVar
+
+from cil.config.effective import LOSS_KEYS
+from cil.config.names import show, suggestion
+from cil.config.ranges import check_ranges
+from cil.config.schema import (
+    FEATURE_WIDTHS,
+    Formulation,
+    LossConfig,
+    MarginScheduleConfig,
+    MemoryPolicy,
+    RunConfig,
+    ScheduleName,
+)
+from cil.errors import ConfigError
+from cil.planning.warn import epoch_warnings
+
+T = TypeVar("T")
+
+
+def validate(config: RunConfig) -> list[str]:
+    """Check an effective configuration; the warnings are about settings that are allowed but never act.
+
+    Raises ConfigError with one line that names the key, what is wrong and what is valid.
+    """
+    check_ranges(config)
+    _check_name(config.name)
+    _check_loss(config.loss)
+    _check_schedule(config.margin_schedule)
+    _check_model(config)
+    _check_images(config)
+    _check_optimizer(config)
+    sizes = _check_classes(config)
+    _check_device(config.device)
+    return epoch_warnings(config, len(sizes[: config.trainer.max_tasks]))
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name) or name == "sweeps":
+        raise ConfigError(
+            f"name: {name[:120]!r} is no folder name for runs; valid: up to 100 letters, digits, '.', '_' and '-', the "
+            "first one a letter, digit or '_'"
+        )
+
+
+def _check_loss(loss: LossConfig) -> None:
+    from cil.losses import available_losses
+
+    names = available_losses()
+    if loss.name not in names:
+        raise ConfigError(f"loss.name: no loss {loss.name!r}; {suggestion(loss.name, names)}")
+    needed = LOSS_KEYS.get(loss.name, {"temperature", "nce_alpha", "ant_beta", "negatives", "reference"})
+    for key in sorted(needed):
+        _require(f"loss.{key}", getattr(loss, key))
+    if not loss.nce_alpha and not loss.ant_beta:
+        weights = "loss.nce_alpha" if "ant_beta" not in needed else "loss.nce_alpha and loss.ant_beta"
+        raise ConfigError(f"{weights}: nothing is left to train with a weight of 0; set one above 0")
+    if loss.ant_beta:
+        _check_bracket(loss)
+
+
+def _check_bracket(loss: LossConfig) -> None:
+    """What the ANT bracket needs, given a weight above 0."""
+    _require("loss.ant_term", loss.ant_term)
+    _require("loss.gap_beta", loss.gap_beta)
+    if loss.gap_beta:
+        _require("loss.gap_target", loss.gap_target)
+    if loss.ant_term:
+        _require("loss.reference_grad", loss.reference_grad)
+        _require("loss.formulation", loss.formulation)
+        if loss.formulation is Formulation.softplus:
+            _require("loss.softplus_tau", loss.softplus_tau)
+        if loss.formulation is Formulation.topk:
+            _require("loss.topk", loss.topk)
+
+
+def _check_schedule(schedule: MarginScheduleConfig) -> None:
+    if schedule.name is ScheduleName.curriculum:
+        _check_curriculum(schedule)
+    elif schedule.name is not ScheduleName.constant:
+        _require("margin_schedule.target_margin", schedule.target_margin)
+        start, end = _require("margin_schedule.start_epoch", schedule.start_epoch), schedule.end_epoch
+        if end is not None and end <= start:
+            raise ConfigError(f"margin_schedule.end_epoch: {end} must be greater than start_epoch={start}")
+
+
+def _check_curriculum(schedule: MarginScheduleConfig) -> None:
+    epochs = _require("margin_schedule.epochs", schedule.epochs)
+    margins = _require("margin_schedule.margins", schedule.margins)
+    unit = _require("margin_schedule.unit", schedule.unit)
+    if not epochs or epochs[0] != 0:
+        raise ConfigError(f"margin_schedule.epochs: {show(epochs)} must start at 0")
+    if any(later <= earlier for earlier, later in pairwise(epochs)):
+        raise ConfigError(f"margin_schedule.epochs: {show(epochs)} must be strictly ascending")
+    if len(epochs) != len(margins):
+        raise ConfigError(
+            f"margin_schedule.margins: {len(margins)} margins for {len(epochs)} epochs; the lists must be equally long"
+        )
+    if unit.name == "epoch" and any(epoch != int(epoch) for epoch in epochs):
+        raise ConfigError(
+            f"margin_schedule.epochs: {show(epochs)} must be whole numbers with margin_schedule.unit=epoch"
+        )
+
+
+def _check_model(config: RunConfig) -> None:
+    width = FEATURE_WIDTHS.get(config.backbone.name)
+    if width is None:
+        names = sorted(FEATURE_WIDTHS)
+        raise ConfigError(
+            f"backbone.name: no backbone {config.backbone.name!r}; {suggestion(config.backbone.name, names)}"
+        )
+    heads = getattr(config.method, "attention_heads", 1)
+    if width % heads:
+        valid = ", ".join(str(n) for n in range(1, width + 1) if width % n == 0)
+        raise ConfigError(
+            f"method.attention_heads: {heads} does not divide the {width} features of {config.backbone.name}; "
+            f"valid: {valid}"
+        )
+
+
+def _check_images(config: RunConfig) -> None:
+    from cil.data.sources import MAX_RESIDENT_SIDE
+
+    augment, size = config.augment, config.dataset.image_size
+    for key, values in (("mean", augment.mean), ("std", augment.std)):
+        if len(values) != 3:
+            raise ConfigError(f"augment.{key}: {show(values)} must hold 3 numbers, one a channel")
+    if (augment.resized_crop or augment.test_resize is not None) and size <= MAX_RESIDENT_SIDE:
+        key = "resized_crop" if augment.resized_crop else "test_resize"
+        raise ConfigError(
+            f"augment.{key}: needs images that are decoded in training, with dataset.image_size above "
+            f"{MAX_RESIDENT_SIDE}; here it is {size}"
+        )
+    if augment.test_resize is not None and augment.test_resize < size:
+        raise ConfigError(f"augment.test_resize: {augment.test_resize} is smaller than dataset.image_size={size}")
+
+
+def _check_optimizer(config: RunConfig) -> None:
+    for key in ("init_milestones", "inc_milestones"):
+        epochs = getattr(config.optimizer, key)
+        if any(later <= earlier for earlier, later in pairwise(epochs)):
+            raise ConfigError(f"optimizer.{key}: {show(epochs)} must be strictly ascending")
+
+
+def _check_classes(config: RunConfig) -> list[int]:
+    """Data set, class order, split and memory; returns the task sizes."""
+    from cil.data.sources import count_classes, locate
+    from cil.data.stream import class_order, task_sizes
+
+    locate(config.dataset)
+    classes = config.dataset.classes if config.dataset.classes is not None else count_classes(config.dataset)
+    class_order(config.class_order, config.class_order_seed, classes)
+    sizes = task_sizes(config.split, classes)
+    # The fixed policy shares the memory among all classes of the data set, those beyond the stream included.
+    total = classes if config.memory.policy is MemoryPolicy.fixed else sum(sizes)
+    if 0 < config.memory.size < total:
+        raise ConfigError(
+            f"memory.size: {config.memory.size} is less than one exemplar for each of the {total} classes; "
+            f"valid: 0 (no rehearsal) or {total} and more"
+        )
+    return sizes
+
+
+def _check_device(device: str) -> None:
+    """Spelling of `device`, and for CUDA that it is there; only then torch is imported."""
+    match = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", device)
+    if match is None:
+        raise ConfigError(f"device: {device!r} is unknown; valid: auto, cpu, cuda, cuda:N")
+    if not device.startswith("cuda"):
+        return
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count == 0:
+        raise ConfigError(f"device: {device} is not there, this machine has no CUDA device; valid: auto, cpu")
+    if int(match[1] or 0) >= count:
+        there = ", ".join(f"cuda:{index}" for index in range(count))
+        raise ConfigError(f"device: {device} is not there; valid: auto, cpu, cuda, {there}")
+
+
+def _require(key: str, value: T | None) -> T:
+    if value is None:
+        raise ConfigError(f"{key}: needs a value, null is not valid with the chosen settings")
+    return value

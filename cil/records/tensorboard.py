@@ -1,0 +1,156 @@
+"""The TensorBoard events of a run: one folder, one file, written from records."""
+
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from cil.config.identity import identity_part
+from cil.config.typed import flat
+from cil.records.folder import plain
+from cil.records.pictures import task_pictures
+
+Record = dict[str, Any]
+HPARAM_METRICS = (
+    "task/incremental_avg_top1",
+    "task/top1",
+    "task/forgetting_top1",
+    "task/nme_incremental_avg_top1",
+    "task/nme_top1",
+    "contrast/gap",
+    "contrast/violation_rate",
+)
+"""Figures beside the settings in the HPARAMS tab: the last value of each tag."""
+
+
+def scalars(record: Record) -> dict[str, float]:
+    """The TensorBoard scalars of a record: every measured number whose key is a tag."""
+    tags = {key: value for key, value in record.items() if "/" in key or key == "lr"}
+    return {tag: value for tag, value in plain(tags).items() if isinstance(value, int | float)}
+
+
+def _contrastive(prefix: str) -> dict[str, list[str]]:
+    """Charts of the contrastive loss under a prefix: title -> patterns of tags."""
+
+    def tags(*names: str) -> list[str]:
+        return [f"^{prefix}/{name}$" for name in names]
+
+    return {
+        "Gap against margin (cosine)": tags("gap", "margin"),
+        "Mean similarity of positives and negatives (cosine)": tags("pos_mean", "neg_mean"),
+        "Violation rate (share of negatives)": tags("violation_rate", "kept_violation_rate"),
+        "Hardest negative (cosine)": tags("hard_negative_similarity", "hard_gap"),
+        "ANT above its floor": tags("ant_above_floor"),
+        "Unweighted terms": tags("nce", "ant", "gap_loss"),
+    }
+
+
+LAYOUT = {
+    "Contrastive loss, by epoch": _contrastive("contrast"),
+    "Accuracy": {
+        "All classes so far, by epoch (%)": [
+            f"^{split}/{kind}$" for split in ("test", "val") for kind in ("top1", "nme_top1")
+        ]
+        + ["^train/top1$"],
+        "All classes so far, by task (%)": ["^task/top1$", "^task/nme_top1$", "^task/incremental_avg_top1$"],
+        "Test images of each task, by task (%)": [r"^task/top1_task_\d+$"],
+        "Forgetting, by task (%)": ["^task/forgetting_top1$", "^task/nme_forgetting_top1$"],
+    },
+    "Loss terms, by epoch (unweighted)": {
+        "Total": ["^loss/total$"],
+        "Classification": ["^loss/cls$", "^loss/aux$", "^loss/trans_cls$"],
+        "Contrast and distillation": ["^loss/contrast$", "^loss/distill$"],
+        "Transfer": ["^loss/transfer$", "^loss/transfer_active$"],
+        "Learning rate": ["^lr$"],
+    },
+    "Contrastive distillation, by epoch": _contrastive("distill"),
+    "Gradients of the loss terms (tracking.gradient_share_every)": {
+        "Share of the norms": ["^grad/share_"],
+        "Cosine between terms": ["^grad/cos_"],
+    },
+}
+"""The Custom Scalars tab: category -> title of a chart -> patterns of the tags in it."""
+
+
+class _EventFile:
+    """Writes events at once. PyTorch's FileWriter leaves it to a thread, which dies of a full disk with a traceback.
+
+    Every method raises OSError.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-untyped]
+        from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
+
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
+        self._file = (folder / name).open("wb")
+        self._records = RecordWriter(self._file)
+        self._event = Event
+        self._write(file_version="brain.Event:2")
+
+    def add_summary(self, summary: Any, step: int | None = None) -> None:
+        self._write(summary=summary, step=step)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _write(self, **content: Any) -> None:
+        self._records.write(self._event(wall_time=time.time(), **content).SerializeToString())
+
+
+class Events:
+    """One event file in `folder`, which must not hold another."""
+
+    def __init__(self, folder: Path) -> None:
+        from torch.utils.tensorboard.summary import custom_scalars
+
+        self._writer = _EventFile(folder)
+        charts = {group: {title: ["Multiline", tags] for title, tags in c.items()} for group, c in LAYOUT.items()}
+        self._writer.add_summary(custom_scalars(charts))
+
+    def add(self, records: list[Record], index: int) -> None:
+        """The scalars and figures of `records[index]`; the records before it are history."""
+        from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
+
+        record = records[index]
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars(record).items()]
+        if values:
+            # One event for all: an event each would double the size of the file.
+            self._writer.add_summary(Summary(value=values), record["step"])
+        for picture in task_pictures(records, index):
+            image = Summary.Image(
+                height=picture.height, width=picture.width, colorspace=4, encoded_image_string=picture.png
+            )
+            self._writer.add_summary(Summary(value=[Summary.Value(tag=picture.tag, image=image)]), picture.step)
+
+    def add_hparams(self, effective: dict[str, Any], records: list[Record]) -> None:
+        """The settings that can change results, beside HPARAM_METRICS.
+
+        Not through SummaryWriter.add_hparams, which opens a second folder.
+        """
+        from torch.utils.tensorboard.summary import hparams
+
+        values = {
+            key: value
+            for key, value in flat({"name": effective["name"], **identity_part(effective)}).items()
+            if value is not None
+        }
+        shown = {
+            key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in values.items()
+        }
+        written = {tag for record in records for tag in scalars(record)}
+        for summary in hparams(shown, dict.fromkeys(tag for tag in HPARAM_METRICS if tag in written)):
+            self._writer.add_summary(summary)
+
+    def flush(self) -> None:
+        """Write out what is buffered. Raises OSError."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Raises OSError."""
+        self._writer.close()

@@ -1,0 +1,121 @@
+"""How long jobs will take, from finished runs of the same kind on the same device. Imports no torch."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cil.planning.plan import Job
+
+_YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+KIND_KEYS = (
+    "dataset.name",
+    "dataset.image_size",
+    "dataset.max_train_per_class",
+    "split",
+    "backbone",
+    "method.name",
+    "memory",
+    "trainer.init_epochs",
+    "trainer.inc_epochs",
+    "trainer.batch_size",
+    "trainer.max_tasks",
+    "trainer.precision",
+    "trainer.compile",
+)
+"""Keys that decide how long a run takes; runs that agree in them are of one kind."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Hours of all jobs of a plan that are not done."""
+
+    hours: float
+    """Sum over the jobs of which a finished run of the same kind is there."""
+    device: str
+    runs: int
+    """Finished runs it rests on."""
+    unknown: int
+    """Jobs of which there is none."""
+
+
+def kind_of(config: Mapping[str, Any], device: str) -> str:
+    """Runs of one kind, on one device, have the same text. Raises KeyError for a configuration without the keys."""
+    values = [device]
+    for key in KIND_KEYS:
+        value: Any = config
+        for part in key.split("."):
+            value = value[part]
+        values.append(json.dumps(value, sort_keys=True))
+    return "\n".join(values)
+
+
+def hours_by_kind(roots: Iterable[Path]) -> dict[str, list[float]]:
+    """Kind -> hours of each finished run under the roots (outputs/NAME/RUN and outputs/sweeps/NAME/RUN)."""
+    files = {path.resolve() for root in roots for pattern in ("*", "*/*", "*/*/*") for path in _results(root, pattern)}
+    found: dict[str, list[float]] = {}
+    for path in sorted(files):
+        try:
+            result = json.loads(path.read_text())
+            config = yaml.load((path.parent / "config.yaml").read_text(), _YAML)  # noqa: S506  (a safe loader)
+            tasks = sum(task["train_seconds"] for task in result["tasks"])
+            kind = kind_of(config, result["device"]["name"])
+            # `seconds` counts from the last start alone where a run was continued.
+            found.setdefault(kind, []).append(max(result["seconds"], tasks) / 3600)
+        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+            continue  # not a whole run: no ground for an estimate
+    return found
+
+
+def _results(root: Path, pattern: str) -> Iterable[Path]:
+    return root.glob(f"{pattern}/result.json")
+
+
+def estimate(jobs: Iterable[tuple[Job, float]], roots: Iterable[Path]) -> Estimate:
+    """The hours left of jobs, each given with the share of it that is left to do."""
+    known = hours_by_kind(roots)
+    hours, unknown, used, names = 0.0, 0, {}, []
+    for job, left in jobs:
+        name = device_name(job.config.device)
+        names.append(name)
+        kind = kind_of(job.effective, name)
+        if kind in known:
+            used[kind] = len(known[kind])
+            hours += left * sum(known[kind]) / len(known[kind])
+        else:
+            unknown += 1
+    return Estimate(hours, ", ".join(dict.fromkeys(names)), sum(used.values()), unknown)
+
+
+def device_name(device: str) -> str:
+    """Name that result.json gives to `device` (auto, cpu, cuda, cuda:N), found without torch."""
+    gpus = [] if device == "cpu" else _gpu_names()
+    if not gpus:
+        return cpu_name() if not device.startswith("cuda") else device
+    index = int(device.partition(":")[2] or 0)
+    return gpus[index] if index < len(gpus) else device
+
+
+def cpu_name() -> str:
+    """Name of the processor in result.json."""
+    return platform.processor() or platform.machine()
+
+
+def _gpu_names() -> list[str]:
+    folders = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    try:
+        texts = [path.read_text() for path in folders]
+        names = [line.partition(":")[2].strip() for text in texts for line in text.splitlines() if "Model:" in line]
+        if names:
+            return names
+        command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=2, check=True).stdout
+        return [line.strip() for line in listed.splitlines() if line.strip()]
+    except (OSError, subprocess.SubprocessError):
+        return []

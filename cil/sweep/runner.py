@@ -1,0 +1,157 @@
+"""Runs a sweep: what is finished stays as it is, what was interrupted goes on, what is new is started.
+
+Hydra's launcher runs the jobs (one after another, or in parallel: hydra/launcher=...); which of them, and what
+is said about them at the end, is decided here. Imports no torch.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from cil.planning.hydra_adapter import Callbacks
+from cil.planning.loading import compose_with, make_loader
+from cil.planning.plan import Plan
+from cil.records.states import State, look
+from cil.run.job import run_job
+from cil.sweep.signals import SweepSignals
+from cil.sweep.summary import Row, sweep_table, write_sweep_files
+
+ATTEMPTS = 2
+"""How often a job is started in one sweep if its process is killed (by the kernel, out of memory, say)."""
+
+
+class Sweep:
+    """The jobs of a sweep and what is known about them; a job is its number in the plan."""
+
+    def __init__(self, planned: Plan) -> None:
+        self.planned = planned
+        self.folders: dict[int, Path | None] = {number: job.folder for number, job in enumerate(planned.jobs)}
+        self.before = {number: look(folder).state for number, folder in self.folders.items()}
+        """State of each job at the start."""
+        self.errors: dict[int, str] = {}
+        """Why a job failed, as its launcher tells."""
+
+    @property
+    def unfinished(self) -> list[int]:
+        """Jobs that were not finished at the start."""
+        return [number for number, state in self.before.items() if state is not State.finished]
+
+    def state(self, number: int) -> State:
+        """State of a job now."""
+        return look(self.folders[number]).state
+
+    def take(self, number: int, returned: JobReturn) -> None:
+        """Note what a launcher gave back for a job."""
+        if self.folders[number] is None:
+            self.folders[number] = Path(returned.hydra_cfg.hydra.runtime.output_dir)  # type: ignore[union-attr]
+        if returned.status is JobStatus.FAILED:
+            self.errors[number] = str(returned._return_value)
+
+    def rows(self) -> list[Row]:
+        """What became of each job."""
+        return [
+            Row.of(job, self.folders[number], self.before[number], self.errors.get(number))
+            for number, job in enumerate(self.planned.jobs)
+        ]
+
+
+def run_sweep(planned: Plan, warnings: Sequence[str] = ()) -> int:
+    """Run every job that is not finished; the exit code: 0, or 1 if a job did not finish. Raises Interrupted.
+
+    warnings: shown above the table and kept in sweep.json. The table of all jobs is printed, and sweep.json
+    written, however the sweep ends.
+    """
+    sweep = Sweep(planned)
+    started = time.monotonic()
+    print(f"sweep: {len(planned.jobs)} jobs, {len(planned.jobs) - len(sweep.unfinished)} finished before", flush=True)
+    try:
+        with SweepSignals(lambda: list(sweep.folders.values())) as signals:
+            _launch_all(sweep, signals)
+    finally:
+        rows = sweep.rows()
+        write_sweep_files(planned, rows, warnings)
+        print(f"\n{sweep_table(rows, warnings, time.monotonic() - started)}\n", flush=True)
+    return 0 if all(row.good for row in rows) else 1
+
+
+def _launch_all(sweep: Sweep, signals: SweepSignals) -> None:
+    """Launch all that is unfinished. Where a killed process ends the whole launch, start what is left again."""
+    waiting = sweep.unfinished
+    tries: Counter[int] = Counter()
+    while waiting:
+        seen = {number: look(sweep.folders[number]).status for number in waiting}
+        try:
+            _launch(sweep, waiting, signals)
+        except Exception as error:
+            signals.check()
+            text = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+            print(f"warning: the launcher stopped: {text}", flush=True)
+            started = [number for number in waiting if look(sweep.folders[number]).status != seen[number]]
+            tries.update(started)
+            if not started:
+                sweep.errors |= dict.fromkeys(waiting, f"not started, the launcher stopped: {text}")
+                return
+            while any(sweep.state(number) is State.running for number in started):
+                time.sleep(1)  # some launchers leave the other jobs alone
+            left = [number for number in waiting if sweep.state(number) in (State.new, State.interrupted)]
+            waiting = [number for number in left if tries[number] < ATTEMPTS]
+        else:
+            return
+
+
+def _launch(sweep: Sweep, numbers: Sequence[int], signals: SweepSignals) -> None:
+    """One launch of these jobs. Raises what the launcher raises; failing jobs are no reason for it to."""
+    jobs = sweep.planned.jobs
+    context, master = _hydra(sweep.planned, jobs[numbers[0]].overrides)
+    context.callbacks.on_multirun_start(config=master, config_name="config")
+    launcher: Launcher = Plugins.instance().instantiate_launcher(
+        hydra_context=context, task_function=run_job, config=master
+    )
+    if _start_ray(launcher):
+        signals.take()
+    first = 0
+    for batch in _batches(numbers, master.hydra.sweeper.get("max_batch_size")):
+        overrides = [jobs[number].overrides for number in batch]
+        returned = launcher.launch(overrides, initial_job_idx=first)
+        first += len(batch)
+        for number, one in zip(batch, returned, strict=True):
+            sweep.take(number, one)
+    context.callbacks.on_multirun_end(config=master, config_name="config")
+
+
+def _start_ray(launcher: Launcher) -> bool:
+    """Start Ray, which its launcher would do later: in starting it sets signal handlers of its own."""
+    if type(launcher).__name__ != "RayLauncher":
+        return False
+    from hydra_plugins.hydra_ray_launcher._launcher_util import start_ray
+
+    start_ray(launcher.ray_cfg.init)  # type: ignore[attr-defined]
+    return True
+
+
+def _hydra(planned: Plan, overrides: Sequence[str]) -> tuple[HydraContext, DictConfig]:
+    """What Hydra's launchers need: the loader, and a configuration to take launcher and callbacks from."""
+    loader = make_loader(planned.config_dir)
+    given = [*planned.hydra_overrides, "hydra.mode=MULTIRUN", *overrides]
+    master = compose_with(loader, given, RunMode.MULTIRUN)
+    folder = str(OmegaConf.to_container(master.hydra.sweep, resolve=False)["dir"])  # type: ignore[index, call-overload]
+    if not os.path.isabs(folder):
+        # Processes that a launcher starts may stand in another folder.
+        absolute = os.path.join(os.getcwd(), folder).replace("\\", "\\\\").replace('"', '\\"')
+        master = compose_with(loader, [*given, f'hydra.sweep.dir="{absolute}"'], RunMode.MULTIRUN)
+    return HydraContext(config_loader=loader, callbacks=Callbacks(master)), master
+
+
+def _batches(numbers: Sequence[int], size: Any) -> Iterator[Sequence[int]]:
+    size = size or len(numbers)
+    for start in range(0, len(numbers), size):
+        yield numbers[start : start + size]

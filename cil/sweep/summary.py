@@ -1,0 +1,135 @@
+"""What is said about a sweep: the table at its end, and sweep.json in its folder."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from cil.planning.plan import Job, Plan
+from cil.records.folder import now, plain, write_atomically
+from cil.records.states import State, look
+from cil.run.table import layout
+
+FIGURES = {
+    "average": "incremental_avg_top1",
+    "last": "last_top1",
+    "forgetting": "forgetting_top1",
+    "NME average": "nme_incremental_avg_top1",
+}
+"""Headline figures of result.json, by column of the table."""
+
+SWEEP_SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a job."""
+
+    id: str
+    folder: str | None
+    overrides: list[str]
+    copies: list[list[str]]
+    state: str
+    """ok, skipped (finished before), failed, interrupted, running (in another process) or not started."""
+    error: str | None
+    figures: dict[str, float | None]
+
+    @staticmethod
+    def of(job: Job, folder: Path | None, before: State, error: str | None) -> "Row":
+        """The row of a job, from its folder as it is now and what its launcher said."""
+        found = look(folder)
+        names = {State.new: "not started", State.finished: "skipped" if before is State.finished else "ok"}
+        state = names.get(found.state, found.state.value)
+        if error is not None and state in ("not started", "interrupted"):
+            state = "failed"
+        text = None if state in ("ok", "skipped", "interrupted") else found.status.get("error") or error
+        figures = {name: found.result.get(name) for name in FIGURES.values()}
+        return Row(job.run_id, None if folder is None else str(folder), job.overrides, job.copies, state, text, figures)
+
+    @property
+    def good(self) -> bool:
+        """Whether the job has a result."""
+        return self.state in ("ok", "skipped")
+
+
+def swept_keys(jobs: Sequence[Job]) -> dict[str, list[str]]:
+    """Keys with several values in a sweep, and the values in order of appearance; copies count."""
+    values: dict[str, list[str]] = {}
+    for overrides in (overrides for job in jobs for overrides in (job.overrides, *job.copies)):
+        for text in overrides:
+            key, _, value = text.partition("=")
+            known = values.setdefault(key.lstrip("+"), [])
+            if value not in known:
+                known.append(value)
+    return {key: found for key, found in values.items() if len(found) > 1}
+
+
+def sweep_table(rows: Sequence[Row], warnings: Sequence[str], seconds: float) -> str:
+    """Warnings, one line a job, errors, and how many jobs are in which state."""
+    lines = [f"warning: {warning}" for warning in warnings]
+    common = _common(rows)
+    if common:
+        lines.append(f"all jobs: {' '.join(common)}")
+    table = [["state", "folder", *FIGURES, "overrides"]]
+    for row in rows:
+        figures = ["-" if row.figures[name] is None else f"{row.figures[name]:.2f}" for name in FIGURES.values()]
+        own = " ".join(text for text in row.overrides if text not in common) or "-"
+        table.append([row.state, row.id, *figures, own])
+    lines.append(aligned(table))
+    lines += [f"{row.state}: {row.id}: {row.error}" for row in rows if row.error]
+    states = [row.state for row in rows]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    return "\n".join([*lines, f"{len(rows)} jobs: {counts}; {tqdm.format_interval(seconds)}"])
+
+
+def aligned(table: list[list[str]]) -> str:
+    """Columns of a table, the last one and texts to the left, numbers to the right."""
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    return layout(
+        [
+            [*(cell.ljust(widths[i]) if i < 2 else cell for i, cell in enumerate(row[:-1])), row[-1].ljust(widths[-1])]
+            for row in table
+        ]
+    )
+
+
+def _common(rows: Sequence[Row]) -> list[str]:
+    """Overrides of every job of a sweep of several."""
+    first = rows[0].overrides
+    return [text for text in first if all(text in row.overrides for row in rows)] if len(rows) > 1 else []
+
+
+def write_sweep_files(planned: Plan, rows: Sequence[Row], warnings: Sequence[str]) -> None:
+    """Write sweep.json beside the jobs' folders: one file for each name, if the sweep has several.
+
+    A file keeps what earlier sweeps of the folder said, unless this one holds all of their jobs again.
+    """
+    parents = {Path(row.folder).parent for row in rows if row.folder is not None and Path(row.folder).is_dir()}
+    for parent in sorted(parents):
+        own = [row for row in rows if row.folder is not None and Path(row.folder).parent == parent]
+        entry = {
+            "command": planned.argv,
+            "updated": now(),
+            "swept": swept_keys(planned.jobs),
+            "warnings": list(warnings),
+            "jobs": [asdict(row) for row in own],
+        }
+        ids = {row.id for row in own}
+        sweeps = [old for old in _earlier(parent) if not {job["id"] for job in old["jobs"]} <= ids] + [entry]
+        content = {
+            "schema_version": SWEEP_SCHEMA_VERSION,
+            "warnings": list(dict.fromkeys(line for sweep in sweeps for line in sweep["warnings"])),
+            "sweeps": sweeps,
+        }
+        write_atomically(parent / "sweep.json", json.dumps(plain(content), indent=1) + "\n")
+
+
+def _earlier(parent: Path) -> list[dict[str, Any]]:
+    try:
+        content = json.loads((parent / "sweep.json").read_text())
+        return content["sweeps"] if content.get("schema_version") == SWEEP_SCHEMA_VERSION else []
+    except (OSError, ValueError, KeyError, AttributeError):
+        return []

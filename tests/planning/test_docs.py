@@ -1,0 +1,53 @@
+"""docs/config.md is current, and every key is documented."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from cil.config.locations import config_dir
+from cil.config.names import FOREIGN_KEYS, key_types
+from cil.config.ranges import RULES
+from cil.planning.docs import field_docs, main, option_docs, render, schemas
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "config.md"
+
+
+def test_the_page_is_current():
+    assert PAGE.read_text(encoding="utf-8") == render(), "run: python -m cil.planning.docs"
+
+
+def test_main_writes_the_page(tmp_path, capsys):
+    main([str(tmp_path / "sub" / "page.md")])
+    assert (tmp_path / "sub" / "page.md").read_text(encoding="utf-8") == render()
+
+
+@pytest.mark.parametrize(("heading", "schema"), schemas().items(), ids=lambda part: str(part))
+def test_every_field_is_documented(heading, schema):
+    docs = field_docs(schema)
+    assert schema.__doc__
+    for field in fields(schema):
+        assert docs.get(field.name, "").endswith("."), f"{heading}.{field.name}"
+
+
+def test_a_field_without_text_is_noticed():
+    from tests.planning import undocumented
+
+    assert field_docs(undocumented.Half) == {"told": "This one."}
+
+
+def test_every_option_is_described():
+    for group in (folder.name for folder in config_dir().iterdir() if folder.is_dir()):
+        assert all(option_docs(group).values()), group
+
+
+def test_every_key_and_option_is_on_the_page():
+    text = render()
+    assert all(f"| `{key}` |" in text for key in key_types())
+
+
+def test_rules_and_translations_name_existing_keys():
+    assert set(RULES) <= set(key_types())
+    for target in FOREIGN_KEYS.values():
+        key, _, value = target.partition("=")
+        assert key in key_types() or value in option_docs(key)

@@ -1,0 +1,136 @@
+"""Every experiment: composed, instantiated, and with expectations that the report can read."""
+
+import re
+
+import pytest
+import torch
+
+from cil.config.locations import config_dir
+from cil.config.schema import Reference, ScheduleName
+from cil.config.typed import flat, plain
+from cil.data.stream import Task
+from cil.losses.base import make_loss
+from cil.methods import make_method
+from cil.planning.docs import option_docs
+from cil.planning.plan import composed_config, plan
+from cil.report.expect import read_expectations
+from cil.report.figures import ACCURACIES
+
+EXPERIMENTS = sorted(option_docs("experiment"))
+GRIDS = {
+    "margin_sweep": [("ant_margin", value) for value in (0.1, 0.2, 0.3, 0.4, 0.5)],
+    "adaptive_margin": [("margin_schedule.name", value) for value in ("linear", "curriculum")],
+    "reference_grad": [("loss.reference_grad", value) for value in (True, False)],
+}
+MISSION = {"baseline", "infonce", "margin_sweep", "adaptive_margin", "gap_max", "gap_only", "hard_negatives"}
+MISSION |= {"recommended", "reference_grad"}
+
+
+@pytest.fixture(autouse=True)
+def _data_is_there(monkeypatch):
+    monkeypatch.setattr("cil.data.sources.locate", lambda cfg: None)
+
+
+def jobs_of(*arguments):
+    return plan(list(arguments)).jobs
+
+
+def test_the_mission_documents_experiments_are_there():
+    assert set(EXPERIMENTS) >= MISSION
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_its_jobs_are_what_it_says(experiment):
+    planned = plan([f"experiment={experiment}"])
+    assert planned.multirun == (experiment in GRIDS)
+    assert {job.config.name for job in planned.jobs} == {experiment}
+    grid = GRIDS.get(experiment, [])
+    assert len(planned.jobs) == max(1, len(grid))
+    for job, (key, value) in zip(planned.jobs, grid, strict=bool(grid)):
+        assert flat(job.effective)[key] == value
+
+
+@pytest.mark.parametrize("experiment", sorted(MISSION))
+def test_it_sets_only_the_loss(experiment):
+    default, own = (flat(plain(composed_config(more))) for more in ([], [f"experiment={experiment}"]))
+    changed = {key for key, value in own.items() if value != default[key]}
+    allowed = ("name", "ant_margin", "loss.", "margin_schedule.", "tracking.gradient_share_every")
+    assert all(key.startswith(allowed) for key in changed), changed
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_loss_and_network_can_be_built_and_trained(experiment):
+    generator = torch.Generator().manual_seed(0)
+    for job in jobs_of(f"experiment={experiment}", "backbone=resnet8"):
+        rows = torch.randn(8, 16, generator=generator, requires_grad=True)
+        output = make_loss(job.config.loss)(rows, rows, 0.2)
+        output.loss.backward()
+        assert rows.grad is not None
+        assert bool(rows.grad.isfinite().all())
+        method = make_method(job.config)
+        method.begin_task(Task(1, (0, 1), ("a", "b"), 0))
+        method.begin_epoch(0, 2)
+        size = job.config.dataset.image_size
+        views = torch.randn(8, 3, size, size, generator=generator)
+        total = method.loss(method.network(views), torch.tensor([0, 1, 0, 1])).total
+        assert bool(total.isfinite())
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_its_file_asks_a_question_and_gives_a_command(experiment):
+    text = (config_dir() / "experiment" / f"{experiment}.yaml").read_text()
+    if experiment in MISSION:
+        assert f"# python -m cil.train experiment={experiment} " in text
+        if experiment != "baseline":
+            assert re.search(r"^# .+\?", text.splitlines()[1])
+
+
+@pytest.mark.parametrize("experiment", sorted(MISSION))
+def test_its_expectations_can_be_read(experiment):
+    read = read_expectations(config_dir() / "expect" / f"{experiment}.yaml")
+    assert read.name == experiment
+    assert read.question.endswith(("?", "stand?"))
+    known = {figure.key for figure in ACCURACIES} | {"violation_rate", "seconds_per_epoch"}
+    for expectation in read.expectations:
+        tag = re.fullmatch(r"(contrast|grad)/[a-z_]+", expectation.figure)
+        assert tag or expectation.figure in known
+
+
+def test_every_expectation_belongs_to_an_experiment():
+    assert {path.stem for path in (config_dir() / "expect").glob("*.yaml")} <= set(EXPERIMENTS)
+
+
+def test_the_numbers_of_the_mission_document():
+    def config(experiment):
+        return jobs_of(f"experiment={experiment}")[0].config
+
+    baseline, recommended = config("baseline"), config("recommended")
+    assert (baseline.loss.name, baseline.ant_margin, baseline.loss.ant_beta) == ("ant", 0.1, 1)
+    assert (baseline.loss.reference, baseline.margin_schedule.name) == (Reference.anchor, ScheduleName.constant)
+    gap, hard = config("gap_max"), config("hard_negatives")
+    assert (gap.loss.gap_target, gap.loss.gap_beta, gap.ant_margin) == (0.7, 0.5, 0.3)
+    assert gap.tracking.gradient_share_every > 0
+    assert (hard.loss.hard_negative_ratio, hard.ant_margin) == (0.3, 0.2)
+    linear, curriculum = (job.config for job in jobs_of("experiment=adaptive_margin"))
+    for ramp in (linear, recommended):
+        assert ramp.margin_schedule.name is ScheduleName.linear
+        assert (ramp.ant_margin, ramp.margin_schedule.target_margin, ramp.margin_schedule.end_epoch) == (0.1, 0.5, None)
+    assert (curriculum.margin_schedule.margins, curriculum.ant_margin) == ([0.1, 0.3, 0.5, 0.6], None)
+    assert (recommended.loss.nce_alpha, recommended.loss.ant_beta, recommended.loss.gap_beta) == (1, 1, 0.5)
+    assert recommended.loss.reference is Reference.anchor
+    only = config("gap_only")
+    assert (only.loss.ant_term, only.loss.gap_beta, only.loss.formulation) == (False, 0.5, None)
+
+
+def test_the_same_margins_whatever_the_data_set():
+    # loss=ant_adaptive would take the preset of CIFAR-100 10-10, 0.1 to 0.4 over 120 epochs
+    for job in jobs_of("experiment=adaptive_margin", "dataset=cifar100")[:1]:
+        assert job.config.margin_schedule.target_margin == 0.5
+
+
+def test_experiments_stack_on_a_setting():
+    jobs = jobs_of("experiment=[mini_cifar,margin_sweep]", "seed=1,2")
+    assert len(jobs) == 10
+    assert {(job.config.dataset.name, job.config.loss.name, job.config.name) for job in jobs} == {
+        ("cifar100", "ant", "margin_sweep")
+    }

@@ -1,0 +1,156 @@
+"""resume=RUN and rerun=RUN: from a stored configuration, which may come from someone else."""
+
+import pytest
+import yaml
+
+from cil.config.typed import to_yaml
+from cil.errors import ConfigError
+from cil.planning.plan import plan
+from tests.planning.helpers import one
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Writes the config.yaml of a run, changed by hand if wanted; gives the folder."""
+
+    def write(*overrides, change=None):
+        folder = tmp_path / "run"
+        folder.mkdir(exist_ok=True)
+        text = to_yaml(one(*overrides).effective)
+        if change is not None:
+            content = yaml.safe_load(text)
+            change(content)
+            text = yaml.safe_dump(content)
+        (folder / "config.yaml").write_text(text)
+        return folder
+
+    return write
+
+
+def refusal(*arguments):
+    with pytest.raises(ConfigError) as caught:
+        plan(list(arguments))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_without_overrides_it_is_the_same_run(store):
+    for overrides in (["loss=ant_gap", "seed=3"], ["loss=infonce"], ["loss=ant_curriculum"], ["split=joint"]):
+        folder = store(*overrides)
+        first = one(*overrides)
+        for key in ("rerun", "resume"):
+            job = one(f"{key}={folder}")
+            assert (job.run_id, job.effective) == (first.run_id, first.effective)
+            assert job.warnings == first.warnings
+
+
+def test_a_rerun_takes_single_keys(store):
+    folder = store("loss=ant", "seed=3")
+    planned = plan([f"rerun={folder}", "seed=4", "optimizer.lr=0.05"])
+    assert planned.rerun
+    assert planned.resume is None
+    assert planned.jobs[0].effective == one("loss=ant", "seed=4", "optimizer.lr=0.05").effective
+
+
+def test_a_key_that_was_unused_starts_at_its_default(store):
+    folder = store("loss=ant")
+    assert yaml.safe_load((folder / "config.yaml").read_text())["loss"]["topk"] is None
+    job = one(f"rerun={folder}", "loss.formulation=topk")
+    assert job.config.loss.topk == 32
+    assert job.run_id == one("loss=ant", "loss.formulation=topk").run_id
+    gap = one(f"rerun={folder}", "loss.gap_beta=0.5")
+    assert gap.run_id == one("loss=ant_gap").run_id
+
+
+def test_a_rerun_can_start_at_another_margin(store):
+    folder = store("loss=ant_adaptive")
+    for key in ("margin_schedule.initial_margin", "ant_margin"):
+        job = one(f"rerun={folder}", f"{key}=0.3")
+        assert job.config.ant_margin == 0.3
+        assert job.run_id == one("loss=ant_adaptive", "ant_margin=0.3").run_id
+
+
+@pytest.mark.parametrize("group", ["loss=infonce", "dataset=cifar100", "experiment=baseline", "debug=smoke"])
+def test_a_group_beside_rerun_is_refused(store, group):
+    key = group.split("=")[0]
+    assert refusal(f"rerun={store()}", group) == (
+        f"{group}: beside rerun only single keys can be changed, e.g. {key}.KEY=VALUE"
+    )
+
+
+def test_what_would_alter_a_continued_run_is_listed(store):
+    folder = store("loss=ant", "seed=3")
+    message = refusal(f"resume={folder}", "seed=4", "trainer.batch_size=32", "loss.temperature=0.1")
+    assert f"resume: {folder} was started with other settings" in message
+    assert "loss.temperature: 0.2 -> 0.1; seed: 3 -> 4; trainer.batch_size: 64 -> 32" in message
+    assert f"rerun={folder}" in message
+    assert "split.increment: 2 -> 4" in refusal(f"resume={folder}", "loss=ant", "seed=3", "split.increment=4")
+
+
+def test_what_alters_no_result_may_change(store):
+    folder = store("loss=ant")
+    changed = ["device=cpu", "trainer.eval_every=2", "checkpoint.every_minutes=1", "tracking.progress=false"]
+    planned = plan([f"resume={folder}", *changed])
+    assert planned.resume == folder
+    assert (planned.jobs[0].config.device, planned.jobs[0].config.trainer.eval_every) == ("cpu", 2)
+
+
+def test_the_command_that_started_it_may_be_repeated(store):
+    folder = store("loss=ant_gap", "seed=3")
+    assert plan(["loss=ant_gap", "seed=3", f"resume={folder}"]).resume == folder
+    assert "loss.gap_beta: 0.5 -> 0" in refusal("loss=ant", "seed=3", f"resume={folder}")
+
+
+@pytest.mark.parametrize("group", ["tracking=default", "checkpoint=default"])
+def test_a_group_that_alters_no_result_changes_its_own_keys_only(store, group):
+    folder = store("loss=ant", "name=mine", "trainer.init_epochs=20", "checkpoint.every_minutes=3")
+    config = one(f"resume={folder}", group, "device=cpu").config
+    assert (config.name, config.device, config.trainer.init_epochs) == ("mine", "cpu", 20)
+    assert config.checkpoint.every_minutes == (10 if group.startswith("checkpoint") else 3)
+
+
+def test_the_whole_command_leaves_what_it_does_not_name(store):
+    folder = store("loss=ant_gap", "seed=3", "name=mine", "trainer.eval_every=2")
+    config = one("loss=ant_gap", "seed=3", f"resume={folder}").config
+    assert (config.name, config.trainer.eval_every) == ("mine", 2)
+
+
+TAMPERED = {
+    "a hydra node": (lambda c: c.update(hydra={"callbacks": {"x": {"_target_": "os.system"}}}), "'hydra'"),
+    "a target": (lambda c: c["loss"].update(_target_="os.system"), "'_target_'"),
+    "an interpolation": (lambda c: c.update(name="${oc.env:HOME}"), "'${'"),
+    "an unknown key": (lambda c: c["loss"].update(tau=1), "loss.tau: unknown key"),
+    "a missing key": (lambda c: c["loss"].pop("temperature"), "loss.temperature: is missing"),
+    "a wrong type": (lambda c: c.update(seed="x"), "seed: 'x' is not valid"),
+    "a value out of range": (lambda c: c["optimizer"].update(lr=-1), "optimizer.lr: -1"),
+    "a way out of the folder": (lambda c: c.update(name="../x"), "name: '../x'"),
+}
+
+
+@pytest.mark.parametrize("key", ["resume", "rerun"])
+@pytest.mark.parametrize("case", TAMPERED, ids=str)
+def test_a_tampered_configuration_is_refused(store, case, key):
+    change, message = TAMPERED[case]
+    assert message in refusal(f"{key}={store(change=change)}")
+
+
+def test_python_objects_in_yaml_are_not_made(store, tmp_path):
+    folder, proof = store(), tmp_path / "proof"
+    (folder / "config.yaml").write_text(f"name: !!python/object/apply:os.mkdir ['{proof}']\n")
+    assert "cannot be read as a configuration" in refusal(f"rerun={folder}")
+    assert not proof.exists()
+
+
+@pytest.mark.parametrize("key", ["resume", "rerun"])
+def test_folders_that_are_no_runs(tmp_path, key):
+    assert f"{key}: {tmp_path / 'none'} is not a folder" in refusal(f"{key}={tmp_path / 'none'}")
+    assert "holds no config.yaml" in refusal(f"{key}={tmp_path}")
+    (tmp_path / "config.yaml").write_bytes(b"\xff\xfe")
+    assert "cannot be read" in refusal(f"{key}={tmp_path}")
+
+
+def test_one_run_at_a_time(store):
+    folder = store()
+    assert "continues or repeats one run" in refusal("-m", f"resume={folder}", "seed=1,2")
+    assert "several values are a sweep" in refusal(f"rerun={folder}", "seed=1,2")
+    assert "resume, rerun: only one" in refusal(f"resume={folder}", f"rerun={folder}")

@@ -1,0 +1,284 @@
+"""Sweeps: what is finished stays, what is new runs, and a job never depends on its place."""
+
+import gc
+import json
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+import weakref
+from pathlib import Path
+
+import pytest
+import torch
+
+from cil.errors import ConfigError
+from cil.planning.plan import plan
+from cil.records.checkpoint import CheckpointFolder, read_checkpoint
+from cil.records.states import State, look
+from cil.run import job as job_module
+from cil.run.experiment import run_experiment
+from cil.run.job import JobFailed
+from cil.run.signals import Interrupted, StopSignals
+from tests.commands import PROJECT, train
+from tests.sweep.sweeps import SWEEP, TINY, figures, hashes, jobs, sweep, table_of
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def final_weights(folder: Path) -> dict[str, torch.Tensor]:
+    (path,) = CheckpointFolder(folder / "checkpoints")._labelled("final-")
+    return read_checkpoint(path)["method"]["network"]
+
+
+def test_finished_jobs_are_left_alone_and_a_larger_grid_adds_the_new_ones(capsys):
+    assert sweep("ant_margin=0.1,0.2", "seed=1") == 0
+    before = {job.run_id: hashes(job.folder) for job in jobs("ant_margin=0.1,0.2", "seed=1")}
+    assert len(before) == 2
+    assert set(table_of().values()) == {"ok"}
+    capsys.readouterr()
+    assert sweep("seed=1", "ant_margin=0.3,0.1,0.2,0.2") == 0
+    out = capsys.readouterr().out
+    assert "sweep: 3 jobs, 2 finished before" in out
+    assert "3 jobs: 1 ok, 2 skipped" in out
+    assert out.count("run folder:") == 1
+    for run_id, files in before.items():
+        assert hashes(SWEEP / run_id) == files
+        assert table_of()[run_id] == "skipped"
+    (new,) = set(table_of()) - set(before)
+    assert table_of()[new] == "ok"
+    assert {path.name for path in SWEEP.iterdir()} == {*before, new, "sweep.json"}
+
+
+def test_a_job_equals_the_same_run_alone_whatever_its_position():
+    assert sweep("ant_margin=0.1,0.4", "trainer.deterministic=true,false") == 0
+    second, *_, third = [job.folder for job in jobs("ant_margin=0.1,0.4", "trainer.deterministic=true,false")][1:]
+    (alone,) = plan([*TINY, "ant_margin=0.4", "trainer.deterministic=false"]).jobs
+    assert alone.folder is None
+    torch.manual_seed(99)
+    run_experiment(alone, Path("alone"), resume=False)
+    assert figures(third) == figures(Path("alone"))
+    a, b = final_weights(third), final_weights(Path("alone"))
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert figures(second) != figures(third)
+
+
+def test_nothing_is_left_behind_by_a_job():
+    handlers = list(logging.getLogger("cil").handlers)
+    before = [signal.getsignal(s) for s in StopSignals.SIGNALS]
+    assert sweep("seed=1,2") == 0
+    assert logging.getLogger("cil").handlers == handlers
+    assert [signal.getsignal(s) for s in StopSignals.SIGNALS] == before
+    first, second = (job.folder for job in jobs("seed=1,2"))
+    for folder in (first, second):
+        text = (folder / "train.log").read_text()
+        assert text.count("task 1/2 done") == 1
+
+
+def test_one_failing_job_does_not_stop_the_others(capsys):
+    assert sweep("optimizer.lr=1e30,0.1", "trainer.check_every=2") == 1
+    bad, good = jobs("optimizer.lr=1e30,0.1", "trainer.check_every=2")
+    assert table_of() == {bad.run_id: "failed", good.run_id: "ok"}
+    status = look(bad.folder).status
+    assert "diverged" in status["error"]
+    out = capsys.readouterr().out
+    assert f"failed: {bad.run_id}: training diverged in task 1" in out
+    assert "2 jobs: 1 failed, 1 ok" in out
+
+
+def test_an_unexpected_error_is_in_the_jobs_folder_with_its_traceback(monkeypatch):
+    from cil.engine.loop import Trainer
+
+    original = Trainer.run
+
+    def broken(trainer):
+        if trainer.config.seed == 1:
+            raise RuntimeError("out of luck")
+        original(trainer)
+
+    monkeypatch.setattr(Trainer, "run", broken)
+    assert sweep("seed=1,2") == 1
+    bad, good = jobs("seed=1,2")
+    assert look(bad.folder).status["error"] == "RuntimeError: out of luck"
+    log = (bad.folder / "train.log").read_text()
+    assert "Traceback" in log
+    assert "in broken" in log
+    assert look(good.folder).state is State.finished
+    monkeypatch.undo()
+    os.chdir(bad.folder.resolve().parents[3])
+    assert sweep("seed=1,2") == 0, "a failed job is tried again"
+
+
+def test_a_failed_job_holds_no_memory_of_the_next(monkeypatch):
+    alive = []
+
+    class Big:
+        pass
+
+    def broken(job, folder, resume):
+        big = Big()
+        alive.append(weakref.ref(big))
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(job_module, "_run", broken)
+    with pytest.raises(JobFailed, match="RuntimeError: boom") as caught:
+        job_module._run_of_sweep(jobs("seed=1")[0], Path("x"))
+    error = caught.value
+    gc.collect()
+    assert alive[0]() is None
+    assert (error.__cause__, error.__context__) == (None, None)
+
+
+def test_what_travels_between_processes_can_be_pickled():
+    assert str(pickle.loads(pickle.dumps(JobFailed("why")))) == "why"
+    again = pickle.loads(pickle.dumps(Interrupted(signal.SIGTERM)))
+    assert (again.signum, str(again)) == (signal.SIGTERM, "stopped by SIGTERM")
+
+
+def test_several_names_have_a_folder_and_a_file_each():
+    assert sweep("name=a,b") == 0
+    for name in "ab":
+        (job,) = [job for job in jobs("name=a,b") if job.config.name == name]
+        assert table_of(Path("outputs/sweeps") / name) == {job.run_id: "ok"}
+    assert {path.name for path in Path("outputs/sweeps").iterdir()} == {"a", "b"}
+
+
+def test_the_value_of_a_run_is_its_incremental_average(monkeypatch):
+    values = []
+    original = job_module._run
+
+    def noted(*arguments, **named):
+        values.append(original(*arguments, **named))
+        return values[-1]
+
+    monkeypatch.setattr(job_module, "_run", noted)
+    assert sweep("seed=1") == 0
+    result = json.loads((jobs("seed=1")[0].folder / "result.json").read_text())
+    assert values == [result["incremental_avg_top1"]]
+
+
+def test_another_place_of_the_data_is_told():
+    assert sweep("seed=1") == 0
+    config = jobs("seed=1")[0].folder / "config.yaml"
+    config.write_text(config.read_text().replace("root: null", "root: /elsewhere"))
+    (warning,) = [text for text in plan(["-m", *TINY, "seed=1"]).warnings if "dataset.root" in text]
+    assert "was run with dataset.root=/elsewhere, here it is None" in warning
+
+
+def test_a_damaged_config_is_no_matter_of_the_other_jobs():
+    assert sweep("seed=1") == 0
+    first, second = jobs("seed=1,2")
+    (first.folder / "config.yaml").write_text("seed: [")
+    assert sweep("seed=1,2") == 0
+    assert table_of() == {first.run_id: "skipped", second.run_id: "ok"}
+
+
+def test_a_finished_job_without_its_result_is_no_success(capsys):
+    assert sweep("seed=1") == 0
+    (jobs("seed=1")[0].folder / "result.json").unlink()
+    assert sweep("seed=1") == 1
+    assert "result.json: is missing or damaged" in capsys.readouterr().out
+
+
+def test_a_folder_named_by_hand_must_hold_the_same_job(capsys):
+    named = "hydra.sweep.subdir=one"
+    assert sweep("seed=1", named) == 0
+    before = hashes(SWEEP / "one")
+    assert sweep("seed=1", named) == 0
+    assert "1 finished before" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r"holds another run .*seed: 1 -> 2"):
+        sweep("seed=2", named)
+    assert hashes(SWEEP / "one") == before
+
+
+LONG = [*TINY, "trainer.init_epochs=40", "trainer.inc_epochs=40", "checkpoint.every_minutes=0.01"]
+
+
+def start(*arguments: str) -> subprocess.Popen:
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "cil.train", "-m", *LONG, "probe=false", *arguments]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for(condition, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 240
+    while not condition():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_saved(folder: Path) -> bool:
+    status = look(folder).status
+    return status.get("state") == "running" and "checkpoint" in status
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+def test_a_sweep_stopped_in_the_middle_goes_on(signum):
+    first, second, third = plan(["-m", *LONG, "seed=1,2,3"]).jobs
+    process = start("seed=1,2,3")
+    wait_for(lambda: is_saved(second.folder), process)
+    process.send_signal(signum)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == (143 if signum == signal.SIGTERM else -signal.SIGKILL)
+    if signum == signal.SIGTERM:
+        assert table_of() == {first.run_id: "ok", second.run_id: "interrupted", third.run_id: "not started"}
+        assert "interrupted: stopped by SIGTERM" in out
+    assert look(second.folder).state is State.interrupted
+    untouched = hashes(first.folder)
+    again = train("-m", *LONG, "probe=false", "seed=1,2,3", cwd=Path.cwd())
+    assert again.returncode == 0, again.stderr
+    assert hashes(first.folder) == untouched
+    assert table_of() == {first.run_id: "skipped", second.run_id: "ok", third.run_id: "ok"}
+    assert "continues after" in again.stdout
+    run_experiment(second, Path("alone"), resume=False)
+    assert figures(second.folder) == figures(Path("alone"))
+
+
+LAUNCHERS = {
+    "joblib": ("joblib", []),
+    "ray": ("ray", ["hydra.launcher.ray.remote.num_gpus=0", "hydra.launcher.ray.remote.num_cpus=1"]),
+    "submitit_local": ("submitit", []),
+}
+"""hydra/launcher -> its plugin, and what it needs on a CPU."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_two_jobs_at_once_one_of_them_killed(launcher):
+    plugin, options = LAUNCHERS[launcher]
+    pytest.importorskip(f"hydra_plugins.hydra_{plugin}_launcher")
+    first, second = plan(["-m", *LONG, "seed=1,2"]).jobs
+    process = start("seed=1,2", f"hydra/launcher={launcher}", *options)
+    wait_for(lambda: is_saved(first.folder) and is_saved(second.folder), process)
+    pids = [look(job.folder).status["pid"] for job in (first, second)]
+    assert len({*pids, process.pid}) == 3
+    os.kill(pids[0], signal.SIGKILL)
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out
+    assert "continues after" in (first.folder / "train.log").read_text() + out
+    assert table_of() == {first.run_id: "ok", second.run_id: "ok"}
+    run_experiment(first, Path("alone"), resume=False)
+    assert figures(first.folder) == figures(Path("alone"))
+
+
+@pytest.mark.slow
+def test_stopping_a_parallel_sweep_saves_its_jobs():
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    found = plan(["-m", *LONG, "seed=1,2"]).jobs
+    process = start("seed=1,2", "hydra/launcher=joblib")
+    wait_for(lambda: all(is_saved(job.folder) for job in found), process)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 143, out
+    assert set(table_of().values()) == {"interrupted"}
+    for job in found:
+        assert look(job.folder).status["state"] == "interrupted", "said by the run itself: it had time to save"
