@@ -65,6 +65,8 @@ class BatchRequest:
 
     paths: list[str]
     key: tuple[int, int, int, int] | None
+    views: int = 2
+    """Random crops of each training image."""
 
 
 class BatchDecoder(Dataset):
@@ -80,7 +82,7 @@ class BatchDecoder(Dataset):
         self._test_resize = test_resize
 
     def __getitem__(self, request: BatchRequest) -> "Tensor | DataError":
-        """Pixels [B, 3, S, S], or [2B, ...] (first views, then second views) for two random crops.
+        """Pixels [B, 3, S, S], or [views * B, ...] (first views, then second views) for random crops.
 
         A DataError is returned, not raised: a DataLoader would wrap it with the worker's traceback.
         """
@@ -89,20 +91,20 @@ class BatchDecoder(Dataset):
                 return torch.stack([self._central(path, self._test_resize) for path in request.paths])
             if not self._resized_crop:
                 return torch.stack([self._central(path, self._size) for path in request.paths])
-            rows = [self._two_crops(path, (*request.key, row)) for row, path in enumerate(request.paths)]
-            return torch.stack([row[view] for view in range(2) for row in rows])
+            rows = [self._crops(path, (*request.key, row), request.views) for row, path in enumerate(request.paths)]
+            return torch.stack([row[view] for view in range(request.views) for row in rows])
         except DataError as error:
             return error
 
     def _central(self, path: str, shorter: int) -> Tensor:
         return to_tensor(centre_resized(open_rgb(path), shorter, self._size))
 
-    def _two_crops(self, path: str, key: tuple[int, ...]) -> list[Tensor]:
+    def _crops(self, path: str, key: tuple[int, ...], views: int) -> list[Tensor]:
         image = open_rgb(path)
         seed, *place = key
         uniform = torch.rand((2, _ATTEMPTS, 4), generator=generator(seed, "crop", *place), dtype=torch.float64).numpy()
         size = (self._size, self._size)
-        boxes = [random_box(*image.size, view) for view in uniform]
+        boxes = [random_box(*image.size, view) for view in uniform[:views]]
         return [to_tensor(image.crop(box).resize(size, Image.Resampling.BILINEAR)) for box in boxes]
 
 

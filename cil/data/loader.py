@@ -33,9 +33,9 @@ class EpochKey:
 
 @dataclass(frozen=True)
 class TrainBatch:
-    """B images in two views.
+    """B images in one or two views.
 
-    views: float32 [2B, 3, H, W] on the device, first views, then second views. targets: int64 [B] on the device.
+    views: float32 [views * B, 3, H, W] on the device, first views, then second views. targets: int64 [B] on the device.
     indices: int64 [B] on the CPU, places in the train set.
     """
 
@@ -48,15 +48,22 @@ class BatchLoader(Protocol):
     """Feeds one data set to the engine."""
 
     def train_batches(
-        self, indices: np.ndarray, targets: np.ndarray, batch_size: int, key: EpochKey, start_step: int = 0
+        self,
+        indices: np.ndarray,
+        targets: np.ndarray,
+        batch_size: int,
+        key: EpochKey,
+        start_step: int = 0,
+        views: int = 2,
     ) -> Iterator[TrainBatch]:
         """One epoch over the train images at `indices` (int64 [n]), shuffled; a last short batch is kept.
 
         targets: int64 [n], aligned with indices. start_step: batches before it are skipped without being made.
+        views: 1 or 2; one view is the first of the two that there would be.
         """
         ...
 
-    def eval_batches(self, split: str, indices: np.ndarray, batch_size: int) -> Iterator[Tensor]:
+    def eval_batches(self, subset: str, indices: np.ndarray, batch_size: int) -> Iterator[Tensor]:
         """The images at `indices` of "train", "test" or "val", in order, as float32 [b, 3, H, W] on the device."""
         ...
 
@@ -78,16 +85,16 @@ def _shuffled_steps(
             yield step, indices[rows], targets[rows]
 
 
-def _split(raw: RawDataset, name: str) -> ImageSet:
+def _subset(raw: RawDataset, name: str) -> ImageSet:
     sets = {"train": raw.train, "test": raw.test, "val": raw.val}
     chosen = sets[name]
     if chosen is None:
-        raise ValueError(f"data set {raw.name} has no split {name!r}")
+        raise ValueError(f"data set {raw.name} has no subset {name!r}")
     return chosen
 
 
 def _augmented(images: Tensor, augmenter: Augmenter, key: EpochKey, step: int) -> Tensor:
-    """Augment uint8 [2B, 3, H, W] on their device with the draws of `step`."""
+    """Augment uint8 [views * B, 3, H, W] on their device with the draws of `step`."""
     draws = augmenter.draw(len(images), generator(key.seed, "augment", key.task, key.epoch, step))
     return augmenter.train(images, draws)
 
@@ -107,7 +114,7 @@ class ResidentLoader:
         self._pixels = {}
         for name in ("train", "test", "val"):
             if name != "val" or raw.val is not None:
-                self._pixels[name] = self._load(_split(raw, name), image_size)
+                self._pixels[name] = self._load(_subset(raw, name), image_size)
 
     def _load(self, images: ImageSet, image_size: int) -> Tensor:
         assert images.pixels is not None, "ResidentLoader needs decoded images"
@@ -118,21 +125,27 @@ class ResidentLoader:
         return torch.from_numpy(np.require(images.pixels, requirements=["C", "W"])).to(self._device)
 
     def train_batches(
-        self, indices: np.ndarray, targets: np.ndarray, batch_size: int, key: EpochKey, start_step: int = 0
+        self,
+        indices: np.ndarray,
+        targets: np.ndarray,
+        batch_size: int,
+        key: EpochKey,
+        start_step: int = 0,
+        views: int = 2,
     ) -> Iterator[TrainBatch]:
         """See BatchLoader."""
         for step, chosen, labels in _shuffled_steps(indices, targets, batch_size, key, start_step):
-            both = to_device(torch.from_numpy(np.concatenate([chosen, chosen])), self._device)
-            images = self._pixels["train"].index_select(0, both)
-            views = _augmented(images, self._augmenter, key, step)
-            yield TrainBatch(views, to_device(torch.from_numpy(labels), self._device), torch.from_numpy(chosen))
+            rows = to_device(torch.from_numpy(np.tile(chosen, views)), self._device)
+            images = self._pixels["train"].index_select(0, rows)
+            augmented = _augmented(images, self._augmenter, key, step)
+            yield TrainBatch(augmented, to_device(torch.from_numpy(labels), self._device), torch.from_numpy(chosen))
 
-    def eval_batches(self, split: str, indices: np.ndarray, batch_size: int) -> Iterator[Tensor]:
+    def eval_batches(self, subset: str, indices: np.ndarray, batch_size: int) -> Iterator[Tensor]:
         """See BatchLoader."""
-        _split(self._raw, split)
+        _subset(self._raw, subset)
         for start in range(0, len(indices), batch_size):
             chosen = to_device(torch.from_numpy(indices[start : start + batch_size]), self._device)
-            yield self._augmenter.evaluate(self._pixels[split].index_select(0, chosen))
+            yield self._augmenter.evaluate(self._pixels[subset].index_select(0, chosen))
 
     def close(self) -> None:
         """Nothing to stop."""
@@ -160,7 +173,7 @@ class DecodingLoader:
             raise ConfigError(f"augment.test_resize={test_resize} is less than dataset.image_size={image_size}")
         self._raw = raw
         self._device = device
-        self._two_crops = augment.resized_crop
+        self._random_crops = augment.resized_crop
         self._augmenter = Augmenter(augment, image_size)
         decoder = BatchDecoder(image_size, augment.resized_crop, test_resize)
         pin = device.type == "cuda"
@@ -170,24 +183,31 @@ class DecodingLoader:
         self._eval_pool = DecoderPool(decoder, num_workers, pin)
 
     def train_batches(
-        self, indices: np.ndarray, targets: np.ndarray, batch_size: int, key: EpochKey, start_step: int = 0
+        self,
+        indices: np.ndarray,
+        targets: np.ndarray,
+        batch_size: int,
+        key: EpochKey,
+        start_step: int = 0,
+        views: int = 2,
     ) -> Iterator[TrainBatch]:
         """See BatchLoader. Raises DataError for an image that cannot be read."""
         paths = self._paths("train")
         steps = list(_shuffled_steps(indices, targets, batch_size, key, start_step))
         requests = (
-            BatchRequest(paths[chosen].tolist(), (key.seed, key.task, key.epoch, step)) for step, chosen, _ in steps
+            BatchRequest(paths[chosen].tolist(), (key.seed, key.task, key.epoch, step), views)
+            for step, chosen, _ in steps
         )
         for (step, chosen, labels), decoded in zip(steps, self._train_pool.run(requests), strict=True):
             images = to_device(decoded, self._device)
-            if not self._two_crops:
+            if views == 2 and not self._random_crops:
                 images = torch.cat([images, images])
-            views = _augmented(images, self._augmenter, key, step)
-            yield TrainBatch(views, to_device(torch.from_numpy(labels), self._device), torch.from_numpy(chosen))
+            augmented = _augmented(images, self._augmenter, key, step)
+            yield TrainBatch(augmented, to_device(torch.from_numpy(labels), self._device), torch.from_numpy(chosen))
 
-    def eval_batches(self, split: str, indices: np.ndarray, batch_size: int) -> Iterator[Tensor]:
+    def eval_batches(self, subset: str, indices: np.ndarray, batch_size: int) -> Iterator[Tensor]:
         """See BatchLoader. Raises DataError for an image that cannot be read."""
-        paths = self._paths(split)
+        paths = self._paths(subset)
         starts = range(0, len(indices), batch_size)
         requests = (BatchRequest(paths[indices[start : start + batch_size]].tolist(), None) for start in starts)
         for decoded in self._eval_pool.run(requests):
@@ -198,8 +218,8 @@ class DecodingLoader:
         self._train_pool.close()
         self._eval_pool.close()
 
-    def _paths(self, split: str) -> np.ndarray:
-        paths = _split(self._raw, split).paths
+    def _paths(self, subset: str) -> np.ndarray:
+        paths = _subset(self._raw, subset).paths
         assert paths is not None, "DecodingLoader needs paths"
         return paths
 

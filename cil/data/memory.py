@@ -13,7 +13,7 @@ def quota(cfg: MemoryConfig, known: int, total: int) -> int:
 
     Policy total: size // known, shrinking from task to task; fixed: size // total, always the same.
     """
-    return cfg.size // (known if cfg.policy == MemoryPolicy.total else total)
+    return (cfg.size or 0) // (known if cfg.policy == MemoryPolicy.total else total)
 
 
 class ExemplarMemory:
@@ -26,6 +26,11 @@ class ExemplarMemory:
 
     def __len__(self) -> int:
         return sum(map(len, self.indices.values()))
+
+    @property
+    def size(self) -> int:
+        """Exemplars in total; 0 where there is no memory."""
+        return self.cfg.size or 0
 
     def quota(self, known: int) -> int:
         """Exemplars a class may have once `known` classes are known."""

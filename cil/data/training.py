@@ -24,9 +24,9 @@ class TrainingData:
     fingerprint: str
     """Which data this is: hash of the list of image files, or of labels and pixels; the same wherever it lies."""
 
-    def indices(self, split: str, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+    def indices(self, subset: str, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """(indices, targets) of the images of the classes at positions first..last-1, in file order."""
-        images = getattr(self.raw, split)
+        images = getattr(self.raw, subset)
         positions = self.stream.positions(images.labels)
         chosen = np.flatnonzero((positions >= first) & (positions < last))
         return chosen, positions[chosen]

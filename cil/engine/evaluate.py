@@ -11,8 +11,9 @@ from torch import Tensor
 
 from cil.data.loader import BatchLoader
 from cil.data.stream import Task
-from cil.engine.metrics import KINDS, Row
+from cil.engine.metrics import Row, kinds
 from cil.methods.base import Method, Prediction
+from cil.methods.heads import NME
 
 Autocast = Callable[[], AbstractContextManager]
 
@@ -24,7 +25,7 @@ class Scores:
     total: np.ndarray
     """int64 [C]."""
     hits: dict[str, np.ndarray | None]
-    """int64 [C] by kind (cil.engine.metrics.KINDS); None where a kind was not measured."""
+    """int64 [C] by kind (cil.engine.metrics.kinds); None where a kind was not measured."""
     confusion: np.ndarray
     """int64 [C, C]: images of class (row) that the classifier took for class (column)."""
 
@@ -35,7 +36,7 @@ class Scores:
 
     def rows(self, tasks: Sequence[Task]) -> dict[str, Row]:
         """One row of each accuracy matrix."""
-        return {kind: [self.accuracy(kind, t.first, t.known) for t in tasks] for kind in KINDS}
+        return {kind: [self.accuracy(kind, t.first, t.known) for t in tasks] for kind in self.hits}
 
     def at_chance(self, first: int) -> bool:
         """Whether the classifier tells the classes from `first` on no better than without looking at the images.
@@ -56,7 +57,7 @@ class Scores:
 
     def overall(self) -> dict[str, float | None]:
         """Accuracy over all classes, by kind."""
-        return {kind: self.accuracy(kind) for kind in KINDS}
+        return {kind: self.accuracy(kind) for kind in self.hits}
 
 
 def predictions(
@@ -80,8 +81,13 @@ def unit_features(results: Iterator[Prediction]) -> Tensor:
     return F.normalize(torch.cat([result.features for result in results]), dim=1)
 
 
+def evaluation_heads(method: Method) -> list[str]:
+    """The heads a run of this method is judged by: classifier, nearest means of exemplars, then the method's own."""
+    return list(dict.fromkeys([method.heads[0], NME, *method.heads[1:]]))
+
+
 class Evaluator:
-    """Evaluates a method on one split of the data."""
+    """Evaluates a method on one subset of the data (train, test or val)."""
 
     def __init__(self, loader: BatchLoader, autocast: Autocast, batch_size: int, check: Callable[[], None]) -> None:
         self.loader = loader
@@ -89,23 +95,24 @@ class Evaluator:
         self.batch_size = batch_size
         self.check = check
 
-    def features(self, method: Method, split: str, indices: np.ndarray) -> Tensor:
+    def features(self, method: Method, subset: str, indices: np.ndarray) -> Tensor:
         """Normalised features [N, d] of the images at `indices`, under the evaluation transform."""
-        batches = self.loader.eval_batches(split, indices, self.batch_size)
+        batches = self.loader.eval_batches(subset, indices, self.batch_size)
         return unit_features(predictions(method, batches, self.autocast, self.check))
 
     def score(
-        self, method: Method, split: str, indices: np.ndarray, targets: np.ndarray, class_means: Tensor | None
+        self, method: Method, subset: str, indices: np.ndarray, targets: np.ndarray, class_means: Tensor | None
     ) -> Scores:
-        """Hits of the classifier and, with `class_means` [C, d], of the nearest mean of exemplars.
+        """Hits of the method's heads and, with `class_means` [C, d], of the nearest mean of exemplars.
 
         targets: int64 [N], positions in task order, aligned with `indices`.
         """
         device_targets: Tensor | None = None
-        hits: dict[str, list[Tensor]] = {kind: [] for kind in KINDS}
+        heads = evaluation_heads(method)
+        hits: dict[str, list[Tensor]] = {kind: [] for kind in kinds(heads)}
         predicted: list[Tensor] = []
         start = classes = 0
-        batches = self.loader.eval_batches(split, indices, self.batch_size)
+        batches = self.loader.eval_batches(subset, indices, self.batch_size)
         for result in predictions(method, batches, self.autocast, self.check):
             if device_targets is None:
                 device_targets = torch.from_numpy(targets).to(result.logits.device)
@@ -113,13 +120,14 @@ class Evaluator:
             labels = device_targets[start : start + len(result.logits)]
             start += len(labels)
             predicted.append(result.logits.argmax(dim=1))
-            ranked = {"": result.logits}
+            ranked = dict(result.scores)
             if class_means is not None:
                 # Nearest first: the negative distance is the score.
-                ranked["nme_"] = -_distances(F.normalize(result.features, dim=1), class_means)
-            for prefix, scores in ranked.items():
-                for name, correct in _top_k(scores, labels).items():
-                    hits[prefix + name].append(correct)
+                ranked[NME] = -_distances(F.normalize(result.features, dim=1), class_means)
+            for head, scores in ranked.items():
+                for kind, correct in zip(kinds([head]), _top_k(scores, labels), strict=True):
+                    if correct is not None:
+                        hits[kind].append(correct)
         confusion = _confusion(targets, torch.cat(predicted).cpu().numpy(), classes)
         return Scores(np.bincount(targets, minlength=classes), _count(hits, targets, classes), confusion)
 
@@ -129,13 +137,12 @@ def _distances(features: Tensor, class_means: Tensor) -> Tensor:
     return torch.cdist(features, class_means, compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def _top_k(scores: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """Whether the label is among the best 1 (and 5, if more than 5 classes are known)."""
-    known = scores.shape[1]
-    found = {"top1": scores.argmax(dim=1) == labels}
-    if known > 5:
-        found["top5"] = (scores.topk(5, dim=1).indices == labels[:, None]).any(dim=1)
-    return found
+def _top_k(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Whether the label is among the best 1 and, if more than 5 classes are known, 5."""
+    best = scores.argmax(dim=1) == labels
+    if scores.shape[1] <= 5:
+        return best, None
+    return best, (scores.topk(5, dim=1).indices == labels[:, None]).any(dim=1)
 
 
 def _confusion(targets: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

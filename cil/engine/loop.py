@@ -1,40 +1,49 @@
-"""The incremental training loop: tasks > epochs > steps."""
+"""The incremental training loop: tasks > phases > epochs > steps. A step itself is cil/engine/step.py."""
 
 import logging
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from cil.config.schema import OnOom, Precision, RunConfig
+from cil.config.schema import RunConfig
 from cil.data.loader import EpochKey, TrainBatch
 from cil.data.stream import Task
 from cil.data.training import TrainingData
-from cil.engine.accumulate import backward_in_parts
-from cil.engine.divergence import DivergenceGuard, Place, gradient_norm
+from cil.engine.divergence import Place
 from cil.engine.epoch_stats import EpochStats
 from cil.engine.evaluate import Evaluator
 from cil.engine.gradient_share import gradient_share
 from cil.engine.observer import Observer, Progress, Record, State
-from cil.engine.optim import learning_rate, make_optimizer
-from cil.engine.picture_data import FigureData
-from cil.engine.precision import autocast
+from cil.engine.picture_data import PictureData
+from cil.engine.step import Stepper
 from cil.engine.task_end import TaskEnd
-from cil.losses.base import Stat
-from cil.methods.base import Method, StepOutput
+from cil.engine.training_set import TrainingSet
+from cil.engine.workload import Workload
+from cil.methods.base import Method
+from cil.methods.phases import Phase
 
 logger = logging.getLogger("cil")
-MAX_SKIPPED = 40
-"""So many skipped steps in a row are no search for a scale: 2^16 halved 40 times fits every finite gradient."""
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """A phase of a task with its images; `start` is the phase's first epoch, counted in the task."""
+
+    task: Task
+    phase: Phase
+    start: int
+    images: tuple[np.ndarray, np.ndarray]
+    """(indices, targets), int64."""
 
 
 class Trainer:
     """Trains a method task by task and evaluates it after each.
 
-    The cursor (`task`, `epoch`, `step`: those done) and `begun` say exactly where the run is, so that
-    `state_dict` at any step boundary is enough to continue with the very next step.
+    The cursor (`task`, `epoch`, `step`: those done, epochs counted through all phases of the task) and `begun` say
+    exactly where the run is, so that `state_dict` at any step boundary is enough to continue with the next step.
     """
 
     def __init__(
@@ -48,52 +57,73 @@ class Trainer:
         self.tasks = data.stream.tasks[: config.trainer.max_tasks]
         # Gives the state to continue from if the run is stopped now.
         self._boundary: Callable[[], State] = self.state_dict
+        self.stepper = Stepper(config, method, device)
         evaluator = Evaluator(
-            data.loader, self._autocast, config.trainer.eval_batch_size, lambda: observer.check(self._boundary)
+            data.loader,
+            self.stepper.autocast,
+            config.trainer.eval_batch_size,
+            lambda: observer.check(self._boundary),
         )
-        figures = FigureData(config, data.loader, self._autocast, evaluator.check)
-        self.task_end = TaskEnd(config.memory, data, evaluator, figures)
-        self.finished_tasks = self.epoch = self.step = self.global_epoch = 0
-        self.begun = False
+        pictures = PictureData(config, data.loader, self.stepper.autocast, evaluator.check)
+        self.task_end = TaskEnd(config, data, method, evaluator, pictures)
+        self.finished_tasks = self.epoch = self.step = self.global_epoch = self.begun_phases = 0
         self.task_seconds = 0.0
-        self.micro_batches = 1
-        self.memory_events: list[dict[str, int]] = []
-        """Where memory ran out, and into how many micro-batches a batch is split since then."""
         self.stats = EpochStats()
-        self.guard = DivergenceGuard(config.trainer.check_every)
-        self.optimizer: torch.optim.SGD | None = None
-        self.scaler = torch.amp.GradScaler(device.type, enabled=config.trainer.precision is Precision.fp16)
-        self._skipped = torch.zeros((), device=device)
-        """Steps in a row that the fp16 scaler has skipped, counted on the device."""
         self.evaluating = False
         """At the end of a task, where memory depends on other settings."""
-        self._total_cost = sum(map(self._cost, self.tasks))
+        self.training_set = TrainingSet(data, self.task_end.memory, method.all_data)
+        self.workload = Workload(self.tasks, method, config.trainer.batch_size, self.training_set.expected_targets)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the task after the finished ones has been begun."""
+        return self.begun_phases > 0
 
     @property
     def share_done(self) -> float:
         """Share of the run's training work that is done, in [0, 1]."""
-        done = sum(map(self._cost, self.tasks[: self.finished_tasks]))
-        if self.begun:
-            task = self.tasks[self.finished_tasks]
-            done += self.method.step_cost(task.number) * (self.epoch * self._steps(task) + self.step)
-        return done / self._total_cost
+        return self.workload.share_done(self.finished_tasks, self.epoch, self.step)
 
     def run(self) -> None:
         """Every task that is left, in turn."""
         for task in self.tasks[self.finished_tasks :]:
             self._run_task(task)
 
+    def begin_task(self, task: Task, phases: int = 1) -> None:
+        """Grow the method for `task`, and begin the first `phases` of its phases."""
+        self.method.begin_task(task)
+        self.method.network.to(self.device)
+        if self.config.trainer.compile:
+            # What was compiled for smaller networks, or an earlier job, must not use up the limit of recompilations.
+            torch.compiler.reset()
+            for network in self.method.compiled():
+                network.compile()
+        self.begun_phases = 0
+        for phase in self.method.phases(task)[:phases]:
+            self._begin_phase(phase)
+
+    def _begin_phase(self, phase: Phase) -> None:
+        self.method.begin_phase(self.begun_phases)
+        self.method.network.to(self.device)
+        self.stepper.begin_phase(phase)
+        self.begun_phases += 1
+
     def _run_task(self, task: Task) -> None:
         started = time.monotonic() - self.task_seconds
         if not self.begun:
-            self._begin_task(task)
-        indices, targets = self._training_set(task)
-        epochs = self._epochs(task)
-        record: Record = {}
-        for epoch in range(self.epoch, epochs):
-            record = self._run_epoch(task, epoch, indices, targets, started)
-            if epoch + 1 < epochs:
-                self._end_epoch(record)
+            self.begin_task(task)
+        indices, targets = self.training_set.images(task)
+        start, record = 0, {}
+        for number, phase in enumerate(self.method.phases(task)):
+            if number >= self.begun_phases:
+                self._begin_phase(phase)
+            rows = phase.rows(targets)
+            stretch = _Stretch(task, phase, start, (indices[rows], targets[rows]))
+            for epoch in range(max(self.epoch, start), start + phase.epochs):
+                record = self._run_epoch(stretch, epoch, started)
+                if epoch + 1 < len(self.workload.steps[task.number]):
+                    self._end_epoch(record)
+            start += phase.epochs
         facts = {"train_images": len(indices), "train_seconds": time.monotonic() - started}
         self._finish_task(task, record, facts)
 
@@ -101,160 +131,84 @@ class Trainer:
         """Evaluate, then move on. A run that is stopped in here continues from the last training step."""
         last_step = self.state_dict()
         # The gradients of the last step were finite, but nothing has looked at what it made of the weights.
-        self.guard.watch(
-            Place(task.number, self.epoch + 1, self.step),
-            {"norm of the weights": torch.nn.utils.get_total_norm(list(self.method.network.parameters()))},
-        )
-        self.guard.flush()
+        self.stepper.look_at_weights(Place(task.number, self.epoch + 1, self.step))
         self._boundary = lambda: last_step
+        self.method.end_epoch(_by_group(record))
         self.evaluating = True
-        task_record = self.task_end.finish(self.method, task, record, facts)
+        task_record = self.task_end.finish(task, record, facts)
         self.evaluating = False
         self._boundary = self.state_dict
-        self.method.end_epoch(record)
         self.observer.on_epoch(record)
         self.global_epoch += 1
-        self.finished_tasks, self.begun = task.number, False
+        self.finished_tasks, self.begun_phases = task.number, 0
         self.epoch = self.step = 0
         self.stats, self.task_seconds = EpochStats(), 0.0
         self.observer.on_task(task_record, self.state_dict)
 
-    def _begin_task(self, task: Task) -> None:
-        self.method.begin_task(task)
-        self.method.network.to(self.device)
-        self.optimizer = make_optimizer(self.config.optimizer, self.method.network.parameters(), task.number == 1)
-        self.begun = True
-
-    def _training_set(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
-        """The task's images plus all exemplars of earlier tasks."""
-        new, targets = self.data.indices("train", task.first, task.known)
-        old = self.task_end.memory.all_indices()
-        old_targets = self.data.stream.positions(self.data.raw.train.labels[old])
-        return np.concatenate([new, old]), np.concatenate([targets, old_targets])
-
-    def _run_epoch(
-        self, task: Task, epoch: int, indices: np.ndarray, targets: np.ndarray, task_started: float
-    ) -> Record:
-        assert self.optimizer is not None
+    def _run_epoch(self, stretch: _Stretch, epoch: int, task_started: float) -> Record:
+        """0-based epoch `epoch` of the task, the steps before the cursor left out; its record."""
         started, first_step = time.monotonic(), self.step
-        epochs, steps = self._epochs(task), self._steps(task)
-        rate = learning_rate(self.config.optimizer, epoch, task.number == 1)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.method.begin_epoch(epoch, epochs)
+        task, phase, images = stretch.task, stretch.phase, stretch.images
+        steps = self.workload.steps[task.number]
+        rate = phase.rate(epoch - stretch.start)
+        self.stepper.set_rate(rate)
+        self.method.begin_epoch(epoch - stretch.start, phase.epochs)
         self.method.network.train()
-        cost = self.method.step_cost(task.number) / self._total_cost
+        cost = self.workload.share(task.number)
         key = EpochKey(self.config.seed, task.number, epoch)
-        batches = self.data.loader.train_batches(
-            indices, targets, self.config.trainer.batch_size, key, start_step=first_step
-        )
-        for batch in batches:
+        for batch in self._batches(images, key, first_step):
             self.step += 1
-            self._step(batch, Place(task.number, epoch + 1, self.step))
+            self.stats.add("", self.stepper(batch, Place(task.number, epoch + 1, self.step)))
             self.task_seconds = time.monotonic() - task_started
-            progress = Progress(task.number, epoch + 1, epochs, self.step, steps, cost)
+            progress = Progress(task.number, epoch + 1, len(steps), self.step, steps[epoch], cost)
             self.observer.on_step(progress, self.state_dict)
-        self.guard.flush()
+        self.stepper.guard.flush()
         means = self.stats.compute()
         seconds = time.monotonic() - started
-        images = (self.step - first_step) / self.step * len(indices)
+        seen = (self.step - first_step) / self.step * len(images[0])
         record: Record = {"kind": "epoch", "task": task.number, "epoch": epoch + 1, "step": self.global_epoch + 1}
-        record |= means | {"lr": rate, "time/epoch_seconds": seconds, "time/images_per_second": images / seconds}
-        every = self.config.trainer.eval_every
-        if every and (epoch + 1) % every == 0 and epoch + 1 < epochs:
-            record |= self.task_end.classifier_accuracy(self.method, task)
+        record |= means | {"lr": rate, "time/epoch_seconds": seconds, "time/images_per_second": seen / seconds}
+        every, last = self.config.trainer.eval_every, epoch + 1 == len(steps)
+        if every and (epoch + 1) % every == 0 and not last:
+            record |= self.task_end.classifier_accuracy(task)
         every = self.config.tracking.gradient_share_every
-        if every and (epoch % every == 0 or epoch + 1 == epochs):
-            record |= self._gradient_share(indices, targets, key)
+        if every and (epoch % every == 0 or last):
+            record |= self._gradient_share(next(iter(self._batches(images, key, 0))), key)
         return record
 
-    def _gradient_share(self, indices: np.ndarray, targets: np.ndarray, key: EpochKey) -> Record:
-        """grad/* of the epoch's first batch, with the weights at its end; empty if memory is too small for it."""
-        batch = next(iter(self.data.loader.train_batches(indices, targets, self.config.trainer.batch_size, key)))
+    def _batches(self, images: tuple[np.ndarray, np.ndarray], key: EpochKey, first_step: int) -> Iterable[TrainBatch]:
+        return self.data.loader.train_batches(
+            *images, self.config.trainer.batch_size, key, start_step=first_step, views=self.method.views
+        )
+
+    def _gradient_share(self, batch: TrainBatch, key: EpochKey) -> Record:
+        """grad/* of a batch with the weights of now; empty if memory is too small for it."""
+        scale = self.stepper.scaler.get_scale()
         try:
-            return gradient_share(self.method, batch.views, batch.targets, self._autocast, self.scaler.get_scale())
+            return gradient_share(self.method, batch.views, batch.targets, self.stepper.autocast, scale)
         except torch.OutOfMemoryError:
             logger.warning("out of memory for the gradient share of task %d epoch %d", key.task, key.epoch + 1)
             return {}
 
     def _end_epoch(self, record: Record) -> None:
         """Move on to the next epoch. Until here the run can continue from the last step."""
-        self.method.end_epoch(record)
+        self.method.end_epoch(_by_group(record))
         self.observer.on_epoch(record)
         self.global_epoch += 1
         self.epoch, self.step, self.stats = self.epoch + 1, 0, EpochStats()
-
-    def _step(self, batch: TrainBatch, place: Place) -> None:
-        """One optimiser step. Nothing in here waits for the device. Raises Diverged for an earlier step."""
-        assert self.optimizer is not None
-        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
-        self.optimizer.zero_grad(set_to_none=True)
-        output = self._backward(batch)
-        self.scaler.unscale_(self.optimizer)
-        norm = gradient_norm(trained)
-        if self.config.trainer.grad_clip_norm is not None:
-            torch.nn.utils.clip_grads_with_norm_(trained, self.config.trainer.grad_clip_norm, norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        losses = {"loss/total": output.total.detach()} | {f"loss/{name}": t for name, t in output.terms.items()}
-        stats = {tag: Stat(value, 1) for tag, value in losses.items()} | output.stats
-        if self.scaler.is_enabled():
-            # The scaler skips a step whose gradients overflow; that is its way of finding the scale.
-            stats["train/skipped_share"] = Stat(1 - norm.isfinite().float(), 1)
-            self._skipped = torch.where(norm.isfinite(), 0.0, self._skipped + 1)
-            losses["gradient norm"] = torch.where(self._skipped < MAX_SKIPPED, 0.0, norm)
-        else:
-            losses["gradient norm"] = norm
-        self.guard.watch(place, losses)
-        self.stats.add("", stats)
-
-    def _backward(self, batch: TrainBatch) -> StepOutput:
-        """Loss and gradients of a batch, in micro-batches once memory has run out (trainer.on_oom)."""
-        # The forward pass of a step that fails has moved the running statistics already.
-        buffers = self._copied_buffers() if self.config.trainer.on_oom is OnOom.accumulate else []
-        while True:
-            try:
-                if self.micro_batches > 1:
-                    return backward_in_parts(
-                        self.method, batch.views, batch.targets, self.micro_batches, self._autocast, self.scaler.scale
-                    )
-                with self._autocast():
-                    output = self.method.loss(self.method.network(batch.views), batch.targets)
-                self.scaler.scale(output.total).backward()
-                return output
-            except torch.OutOfMemoryError:
-                if self.config.trainer.on_oom is OnOom.fail or self.micro_batches >= len(batch.targets):
-                    raise
-            # Outside the except block, where the traceback would keep the failed step's tensors alive.
-            for buffer, value in zip(self.method.network.buffers(), buffers, strict=True):
-                buffer.copy_(value)
-            self._split_further()
-
-    def _copied_buffers(self) -> list[torch.Tensor]:
-        return [buffer.clone() for buffer in self.method.network.buffers()]
-
-    def _split_further(self) -> None:
-        """Continue with micro-batches of half the size, and record it."""
-        self.micro_batches *= 2
-        assert self.optimizer is not None
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        place = {"task": self.finished_tasks + 1, "epoch": self.epoch + 1, "step": self.step}
-        self.memory_events.append(place | {"micro_batches": self.micro_batches})
-        logger.warning("out of memory at %s: continuing with %d micro-batches", place, self.micro_batches)
 
     def state_dict(self) -> State:
         """Everything the run is, as tensors and plain values. Tensors are the live ones: copy or save at once.
 
         Raises Diverged rather than give a state that training has already ruined.
         """
-        self.guard.flush()
+        self.stepper.guard.flush()
+        optimizer = self.stepper.optimizer
         return {
             "cursor": self._cursor(),
             "method": self.method.state_dict(),
-            "optimizer": self.optimizer.state_dict() if self.begun and self.optimizer else None,
-            "scaler": self.scaler.state_dict(),
+            "optimizer": optimizer.state_dict() if self.begun and optimizer else None,
+            "scaler": self.stepper.scaler.state_dict(),
             "epoch_stats": self.stats.state_dict(),
             "task_end": self.task_end.state_dict(),
         }
@@ -262,45 +216,40 @@ class Trainer:
     def load_state_dict(self, state: State) -> None:
         """Continue from `state`: the network is grown to its size first, then everything is loaded strictly."""
         cursor = state["cursor"]
+        # Checkpoints of versions without phases do not count them.
+        phases = cursor.get("begun_phases", int(cursor["begun"]))
         for task in self.tasks[: cursor["finished_tasks"] + cursor["begun"]]:
-            self._begin_task(task)
+            self.begin_task(task, phases if task.number > cursor["finished_tasks"] else 1)
         self.method.load_state_dict(state["method"])
-        if cursor["begun"] and self.optimizer is not None:
-            fused = [group["fused"] for group in self.optimizer.param_groups]
-            self.optimizer.load_state_dict(state["optimizer"])
-            # The stored flag is that of the device the run was on.
-            for group, flag in zip(self.optimizer.param_groups, fused, strict=True):
-                group["fused"] = flag
-        self.scaler.load_state_dict(state["scaler"])
+        if cursor["begun"]:
+            self.stepper.load_optimizer(state["optimizer"])
+        self.stepper.scaler.load_state_dict(state["scaler"])
         self.stats.load_state_dict(state["epoch_stats"])
         self.task_end.load_state_dict(state["task_end"], self.device)
-        for name in self._cursor():  # and nothing else that a file from elsewhere may hold
+        self.begun_phases = phases
+        self.stepper.micro_batches = cursor["micro_batches"]
+        self.stepper.memory_events = list(cursor["memory_events"])
+        for name in _COUNTERS:  # and nothing else that a file from elsewhere may hold
             setattr(self, name, cursor[name])
 
     def _cursor(self) -> State:
-        """Where the run is, and what it has become on the way: attributes by name."""
-        return {
-            "finished_tasks": self.finished_tasks,
+        """Where the run is, and what it has become on the way."""
+        return {name: getattr(self, name) for name in _COUNTERS} | {
             "begun": self.begun,
-            "epoch": self.epoch,
-            "step": self.step,
-            "global_epoch": self.global_epoch,
-            "task_seconds": self.task_seconds,
-            "micro_batches": self.micro_batches,
-            "memory_events": list(self.memory_events),
+            "begun_phases": self.begun_phases,
+            "micro_batches": self.stepper.micro_batches,
+            "memory_events": list(self.stepper.memory_events),
         }
 
-    def _autocast(self) -> AbstractContextManager:
-        return autocast(self.config.trainer.precision, self.device)
 
-    def _cost(self, task: Task) -> float:
-        return self._steps(task) * self._epochs(task) * self.method.step_cost(task.number)
+_COUNTERS = ("finished_tasks", "epoch", "step", "global_epoch", "task_seconds")
 
-    def _epochs(self, task: Task) -> int:
-        return self.config.trainer.init_epochs if task.number == 1 else self.config.trainer.inc_epochs
 
-    def _steps(self, task: Task) -> int:
-        """Training steps of an epoch of `task`; exact before any exemplar has been chosen."""
-        images = len(self.data.indices("train", task.first, task.known)[0])
-        images += self.task_end.exemplars_for(task)
-        return -(-images // self.config.trainer.batch_size)
+def _by_group(record: Record) -> Mapping[str, Mapping[str, float | None]]:
+    """The means of an epoch as the method named them: group -> name -> value."""
+    groups: dict[str, dict[str, float | None]] = {}
+    for tag, value in record.items():
+        group, slash, name = tag.partition("/")
+        if slash:
+            groups.setdefault(group, {})[name] = value
+    return groups

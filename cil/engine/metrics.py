@@ -8,6 +8,8 @@ with fewer than 6 classes, nearest-mean figures without exemplars).
 import copy
 from collections.abc import Sequence
 
+from cil.methods.heads import CLASSIFIER
+
 Row = list[float | None]
 
 
@@ -42,26 +44,27 @@ def headline(matrix: Sequence[Row], curve: Row) -> dict[str, float | None]:
     }
 
 
-KINDS = ("top1", "top5", "nme_top1", "nme_top5")
-"""Classifier and nearest-mean-of-exemplars (NME) accuracy."""
+def kinds(heads: Sequence[str]) -> list[str]:
+    """Kinds of accuracy of evaluation heads: top1 and top5, with the head's name before all but the classifier's."""
+    return [f"{'' if head == CLASSIFIER else f'{head}_'}{top}" for head in heads for top in ("top1", "top5")]
 
 
 def figure_name(figure: str, kind: str) -> str:
     """E.g. ("last", "nme_top1") -> "nme_last_top1"."""
-    prefix, suffix = ("nme_", kind.removeprefix("nme_")) if kind.startswith("nme_") else ("", kind)
-    return f"{prefix}{figure}_{suffix}"
+    head, underscore, top = kind.rpartition("_")
+    return f"{head}{underscore}{figure}_{top}"
 
 
 class AccuracyHistory:
     """Accuracy matrices and curves of a run, by kind."""
 
-    def __init__(self) -> None:
-        self.matrices: dict[str, list[Row]] = {kind: [] for kind in KINDS}
-        self.curves: dict[str, Row] = {kind: [] for kind in KINDS}
+    def __init__(self, heads: Sequence[str]) -> None:
+        self.matrices: dict[str, list[Row]] = {kind: [] for kind in kinds(heads)}
+        self.curves: dict[str, Row] = {kind: [] for kind in kinds(heads)}
 
     def add(self, rows: dict[str, Row], overall: dict[str, float | None]) -> None:
         """Append what was measured after one more task."""
-        for kind in KINDS:
+        for kind in self.matrices:
             self.matrices[kind].append(rows[kind])
             self.curves[kind].append(overall[kind])
 
@@ -69,7 +72,7 @@ class AccuracyHistory:
         """All headline figures so far, by the names of result.json."""
         return {
             figure_name(figure, kind): value
-            for kind in KINDS
+            for kind in self.matrices
             for figure, value in headline(self.matrices[kind], self.curves[kind]).items()
         }
 

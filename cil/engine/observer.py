@@ -38,3 +38,19 @@ class Observer(Protocol):
 
     def check(self, state: Callable[[], State]) -> None:
         """Between batches of an evaluation. May raise to stop the run."""
+
+
+class Silent:
+    """An observer that neither shows nor keeps anything."""
+
+    def on_step(self, progress: Progress, state: Callable[[], State]) -> None:
+        """A step is done."""
+
+    def on_epoch(self, record: Record) -> None:
+        """An epoch is done."""
+
+    def on_task(self, record: Record, state: Callable[[], State]) -> None:
+        """A task is done."""
+
+    def check(self, state: Callable[[], State]) -> None:
+        """A place where a run may stop."""

@@ -25,7 +25,7 @@ MAX_CLASSES = 200
 
 
 @dataclass(frozen=True)
-class FigureData:
+class PictureData:
     """Collects what is to be drawn after a task. Uses random streams of its own and leaves the method as it was."""
 
     config: RunConfig

@@ -1,5 +1,6 @@
 """What happens when a task's last epoch is over: exemplars, class means, weight alignment, evaluation."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,59 +8,69 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cil.config.schema import MemoryConfig
-from cil.data.herding import class_mean, herd
-from cil.data.memory import ExemplarMemory, quota
+from cil.config.schema import RunConfig
+from cil.data.herding import class_mean
+from cil.data.memory import ExemplarMemory
+from cil.data.selection import SELECTIONS
 from cil.data.stream import Task
 from cil.data.training import TrainingData
-from cil.engine.evaluate import Evaluator, Scores
-from cil.engine.metrics import AccuracyHistory
-from cil.engine.picture_data import FigureData
+from cil.engine.evaluate import Evaluator, Scores, evaluation_heads
+from cil.engine.metrics import AccuracyHistory, figure_name
+from cil.engine.picture_data import PictureData
 from cil.methods.base import Method
+from cil.seeding import generator
 
 Record = dict[str, Any]
-TASK_FIGURES = ("incremental_avg_top1", "forgetting_top1", "nme_incremental_avg_top1", "nme_forgetting_top1")
+TASK_FIGURES = ("incremental_avg", "forgetting")
+"""Headline figures that are followed from task to task, for the top-1 accuracy of every head."""
 
 
 class TaskEnd:
     """Keeps what a run carries from task to task besides the network: exemplars, class means and figures."""
 
-    def __init__(self, config: MemoryConfig, data: TrainingData, evaluator: Evaluator, figures: FigureData) -> None:
+    def __init__(
+        self, config: RunConfig, data: TrainingData, method: Method, evaluator: Evaluator, pictures: PictureData
+    ) -> None:
         self.config = config
         self.data = data
+        self.method = method
         self.evaluator = evaluator
-        self.figures = figures
-        self.memory = ExemplarMemory(config, len(data.raw.classes))
+        self.pictures = pictures
+        self.memory = ExemplarMemory(config.memory, len(data.raw.classes))
         self.class_means: Tensor | None = None
-        self.history = AccuracyHistory()
-        self.val_history = AccuracyHistory()
+        heads = evaluation_heads(method)
+        self.history = AccuracyHistory(heads)
+        self.val_history = AccuracyHistory(heads)
         self.task_records: list[Record] = []
 
-    def finish(self, method: Method, task: Task, epoch_record: Record, facts: Record) -> Record:
-        """Memory, alignment, evaluation, in this order; completes `epoch_record` and returns the task's record.
+    def finish(self, task: Task, epoch_record: Record, facts: Record) -> Record:
+        """Memory, the method's own end of the task, evaluation, in this order.
 
-        `figures` of the record is what is to be drawn; it is not kept here.
+        Completes `epoch_record` and returns the task's record; `figures` in it is what is to be drawn, and not kept.
         """
-        self._update_memory(method, task)
-        method.end_task()
-        scores = self._evaluate(method, task, self.class_means)
+        self._update_memory(task)
+        self.method.end_task()
+        scores = self._evaluate(task, self.class_means)
         tasks = self.data.stream.tasks[: task.number]
-        for split, history in (("test", self.history), ("val", self.val_history)):
-            if split in scores:
-                history.add(scores[split].rows(tasks), scores[split].overall())
-                epoch_record[f"{split}/top1"] = scores[split].accuracy("top1")
-                epoch_record[f"{split}/nme_top1"] = scores[split].accuracy("nme_top1")
+        for subset, history in (("test", self.history), ("val", self.val_history)):
+            if subset in scores:
+                history.add(scores[subset].rows(tasks), scores[subset].overall())
+                epoch_record |= {
+                    f"{subset}/{kind}": accuracy
+                    for kind, accuracy in scores[subset].overall().items()
+                    if kind.endswith("top1")
+                }
         facts |= {
-            "exemplars": len(self.memory.all_indices()),
+            "exemplars": len(self.memory),
             "test_images": int(scores["test"].total.sum()),
             "new_classes_at_chance": scores["test"].at_chance(task.first),
-            "loss_weights": method.loss_weights(),
+            "loss_weights": self.method.loss_weights(),
         }
         record = self._record(task) | facts
         indices, targets = self._at_hand(task)
-        figures = self.figures.collect(method, tasks, scores["test"], indices, targets)
+        pictures = self.pictures.collect(self.method, tasks, scores["test"], indices, targets)
         self.task_records.append(record)
-        return record | {"figures": figures}
+        return record | {"figures": pictures}
 
     def _at_hand(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
         """(indices, targets) of the task's train images and of the exemplars of earlier classes."""
@@ -69,52 +80,50 @@ class TaskEnd:
         old = positions < task.first
         return np.concatenate([new, kept[old]]), np.concatenate([targets, positions[old]])
 
-    def classifier_accuracy(self, method: Method, task: Task) -> Record:
+    def classifier_accuracy(self, task: Task) -> Record:
         """Top-1 over all classes so far in the middle of a task, by tag."""
-        return {f"{split}/top1": s.accuracy("top1") for split, s in self._evaluate(method, task, None).items()}
+        return {f"{subset}/top1": s.accuracy("top1") for subset, s in self._evaluate(task, None).items()}
 
     def _record(self, task: Task) -> Record:
         figures = self.history.figures()
         record: Record = {"kind": "task", "task": task.number, "step": task.number}
         record |= {f"task/{kind}": curve[-1] for kind, curve in self.history.curves.items()}
-        record |= {f"task/{name}": figures[name] for name in TASK_FIGURES}
+        top1 = [kind for kind in self.history.curves if kind.endswith("top1")]
+        names = [figure_name(figure, kind) for kind in top1 for figure in TASK_FIGURES]
+        record |= {f"task/{name}": figures[name] for name in names}
         for earlier, accuracy in enumerate(self.history.matrices["top1"][-1]):
             record[f"task/top1_task_{earlier:02d}"] = accuracy
         if self.data.raw.val is not None:
             record |= {f"task/val_{kind}": curve[-1] for kind, curve in self.val_history.curves.items()}
         return record
 
-    def _update_memory(self, method: Method, task: Task) -> None:
-        """Shrink old classes, herd the new ones, and recompute every class mean under the present network."""
-        if not self.config.size:
+    def _update_memory(self, task: Task) -> None:
+        """Shrink old classes, choose exemplars of the new ones, and recompute every class mean."""
+        if not self.memory.size:
             return
-        count = quota(self.config, task.known, len(self.data.raw.classes))
+        count = self.memory.quota(task.known)
         self.memory.shrink(count)
         for position in range(task.first, task.known):
             indices, _ = self.data.indices("train", position, position + 1)
-            features = self.evaluator.features(method, "train", indices)
-            picked = herd(features, min(count, len(indices)))
+            picked = SELECTIONS["herding"](
+                len(indices),
+                count,
+                functools.partial(self.evaluator.features, self.method, "train", indices),
+                generator(self.config.seed, "selection", task.number, position),
+            )
             self.memory.add(position, indices[picked.cpu().numpy()].tolist())
-        features = self.evaluator.features(method, "train", self.memory.all_indices())
+        features = self.evaluator.features(self.method, "train", self.memory.all_indices())
         sizes = [len(self.memory.indices[position]) for position in range(task.known)]
         self.class_means = torch.stack([class_mean(part) for part in features.split(sizes)])
 
-    def _evaluate(self, method: Method, task: Task, class_means: Tensor | None) -> dict[str, Scores]:
+    def _evaluate(self, task: Task, class_means: Tensor | None) -> dict[str, Scores]:
         """Scores on the test images (and the validation images, if there are any) of all classes so far."""
-        splits = ("test",) if self.data.raw.val is None else ("test", "val")
+        subsets = ("test",) if self.data.raw.val is None else ("test", "val")
         scores = {}
-        for split in splits:
-            indices, targets = self.data.indices(split, 0, task.known)
-            scores[split] = self.evaluator.score(method, split, indices, targets, class_means)
+        for subset in subsets:
+            indices, targets = self.data.indices(subset, 0, task.known)
+            scores[subset] = self.evaluator.score(self.method, subset, indices, targets, class_means)
         return scores
-
-    def exemplars_for(self, task: Task) -> int:
-        """Exemplars that `task` will be trained with."""
-        if not (task.first and self.config.size):
-            return 0
-        positions = self.data.stream.positions(self.data.raw.train.labels)
-        images = np.bincount(positions[(positions >= 0) & (positions < task.first)], minlength=task.first)
-        return int(np.minimum(images, quota(self.config, task.first, len(self.data.raw.classes))).sum())
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values."""

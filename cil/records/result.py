@@ -88,7 +88,7 @@ def build_result(config: RunConfig, config_id: str, trainer: Trainer, seconds: f
         "class_list": None if raw.class_list is None else dict(zip(("file", "sha256"), raw.class_list, strict=True)),
         "seeds": {"seed": config.seed, "class_order_seed": config.class_order_seed},
         "parameters": sum(p.numel() for p in network.parameters()),
-        "memory_events": trainer.memory_events,
+        "memory_events": trainer.stepper.memory_events,
         "seconds": seconds,
         "versions": versions(),
         "git_commit": git_commit(),

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from cil.config.identity import RESULTS_VERSION, run_id
-from cil.engine.metrics import KINDS, figure_name, headline
+from cil.engine.metrics import figure_name, headline
 from cil.report.curves import Curves, read_curves
 from cil.report.errors import ReportError
 from cil.report.settings import flatten, of_identity, unflatten
@@ -97,7 +97,7 @@ def _accuracies(source: dict[str, Any]) -> dict[str, float | None]:
     matrices, curves = source.get("matrices") or {}, source.get("curves") or {}
     return {
         figure_name(figure, kind): value
-        for kind in KINDS
+        for kind in matrices
         if matrices.get(kind) and curves.get(kind)
         for figure, value in headline(matrices[kind], curves[kind]).items()
     }

@@ -12,12 +12,10 @@ import torch
 
 from cil.config.identity import RESULTS_VERSION
 from cil.config.typed import to_yaml
-from cil.data.training import load_training_data
+from cil.engine.build import build_data, build_trainer, resolve_device
 from cil.engine.divergence import Diverged
-from cil.engine.loop import Trainer
 from cil.engine.precision import set_reproducibility
 from cil.errors import ConfigError, DataError
-from cil.methods import make_method
 from cil.planning.plan import Job
 from cil.planning.stored import refuse_differences
 from cil.records.checkpoint import CheckpointFolder
@@ -60,13 +58,6 @@ def log_file(path: Path) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         handler.close()
-
-
-def resolve_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def run_experiment(job: Job, path: Path, resume: bool) -> dict[str, Any]:
@@ -187,7 +178,7 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
     set_reproducibility(config.trainer)
     device = resolve_device(config.device)
     _start_clean(device)
-    data = load_training_data(config, device, folder.path)
+    data = build_data(config, folder.path)
     if stored is not None and stored["data"] != data.fingerprint:
         raise DataError(
             f"{folder.path}: the images are not those the run was started with (a file was added, removed or renamed, "
@@ -202,7 +193,7 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
     display = Display(len(data.stream.tasks[: config.trainer.max_tasks]), config.tracking.progress)
     observer = RunObserver(folder, recorder, display, saver, stop)
     try:
-        trainer = Trainer(config, data, make_method(config), device, observer)
+        trainer = build_trainer(config, data, observer)
         if stored is not None:
             trainer.load_state_dict(stored["trainer"])
             display.continue_at(trainer.share_done)

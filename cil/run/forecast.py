@@ -3,7 +3,6 @@
 import gc
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from cil.engine.optim import make_optimizer
 from cil.engine.precision import autocast
 from cil.methods import make_method
 from cil.methods.base import Method
+from cil.methods.phases import main_phase
 from cil.records.folder import RunFolder
 
 logger = logging.getLogger("cil")
@@ -50,7 +50,7 @@ def make_forecast(config: RunConfig, tasks: Sequence[Task], device: torch.device
     forecast: Forecast = {
         "tasks": len(tasks),
         "parameters": sum(p.numel() for p in method.network.parameters()),
-        "exemplar_bytes": config.memory.size * 3 * config.dataset.image_size**2,
+        "exemplar_bytes": (config.memory.size or 0) * 3 * config.dataset.image_size**2,
         "device": device.type,
         "peak_bytes": None,
     }
@@ -77,7 +77,6 @@ class _WithoutDraws(TorchFunctionMode):
 
 def grown(config: RunConfig, tasks: Sequence[Task]) -> Method:
     """A throw-away method that has begun every task. Its tensors have shapes but no memory and no values."""
-    config = replace(config, trainer=replace(config.trainer, compile=False))
     with torch.device("meta"), _WithoutDraws():
         method = make_method(config)
         for task in tasks:
@@ -110,9 +109,9 @@ def dry_steps(method: Method, config: RunConfig, classes: int, device: torch.dev
             tensor.zero_()
     network.train()
     method.begin_epoch(0, config.trainer.inc_epochs)
-    optimizer = make_optimizer(config.optimizer, network.parameters(), first_task=False)
+    optimizer = make_optimizer(network.parameters(), main_phase(config, first=False), config.optimizer.momentum)
     batch, side = config.trainer.batch_size, config.dataset.image_size
-    views = torch.zeros(2 * batch, 3, side, side, device=device)
+    views = torch.zeros(method.views * batch, 3, side, side, device=device)
     targets = torch.arange(batch, device=device) % classes
     for _ in range(DRY_STEPS):
         optimizer.zero_grad(set_to_none=True)
@@ -127,7 +126,7 @@ def describe(forecast: Forecast, config: RunConfig) -> list[str]:
     parameters = forecast["parameters"]
     lines = [
         f"forecast: {_count(parameters)} parameters ({_size(4 * parameters)}) in task {forecast['tasks']}, "
-        f"{config.memory.size} exemplars ({_size(forecast['exemplar_bytes'])} of pixels)"
+        f"{config.memory.size or 0} exemplars ({_size(forecast['exemplar_bytes'])} of pixels)"
     ]
     if forecast["device"] == "cuda":
         peak = forecast["peak_bytes"]

@@ -15,38 +15,18 @@ from pathlib import Path
 
 import torch
 
-from cil.data.training import load_training_data
-from cil.engine.loop import Trainer
-from cil.engine.observer import Progress, State
-from cil.methods import make_method
+from cil.engine.build import build_trainer
+from cil.engine.observer import State
 from cil.planning.plan import compose_jobs
 from cil.records.checkpoint import CheckpointFolder, read_checkpoint
-from cil.run.experiment import resolve_device
-
-
-class Nobody:
-    """A trainer's observer that does nothing."""
-
-    def on_step(self, progress: Progress, state: object) -> None:
-        """A step."""
-
-    def on_epoch(self, record: object) -> None:
-        """An epoch."""
-
-    def on_task(self, record: object, state: object) -> None:
-        """A task."""
-
-    def check(self, state: object) -> None:
-        """A place where a run may stop."""
 
 
 def last_task_state(overrides: list[str]) -> tuple[State, float]:
     """The content of a checkpoint at the beginning of the last task, and the minutes between two checkpoints."""
     (job,) = compose_jobs(overrides)
-    device = resolve_device(job.config.device)
-    trainer = Trainer(job.config, load_training_data(job.config, device), make_method(job.config), device, Nobody())
+    trainer = build_trainer(job.config)
     for task in trainer.tasks:
-        trainer._begin_task(task)
+        trainer.begin_task(task)
     trainer.finished_tasks = len(trainer.tasks) - 1
     record = {f"tag/{number}": float(number) for number in range(50)}
     epochs = job.config.trainer.init_epochs + (len(trainer.tasks) - 1) * job.config.trainer.inc_epochs

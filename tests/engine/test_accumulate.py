@@ -82,7 +82,7 @@ def test_the_run_goes_on_from_the_same_step_and_records_the_change():
     SmallMemory(trainer, rows=6, steps=4)
     trainer.run()
     # Batches of 10 images, 20 rows: halved to 10 and 6 rows.
-    assert trainer.memory_events == [
+    assert trainer.stepper.memory_events == [
         {"task": 1, "epoch": 2, "step": 2, "micro_batches": 2},
         {"task": 1, "epoch": 2, "step": 2, "micro_batches": 4},
     ]
@@ -103,6 +103,6 @@ def test_micro_batches_survive_a_resume():
     second = make_trainer("trainer.on_oom=accumulate")
     second.load_state_dict(first.observer.state)
     second.run()
-    assert second.memory_events == unbroken.memory_events
+    assert second.stepper.memory_events == unbroken.stepper.memory_events
     assert_equal_weights(second, unbroken)
     assert untimed(second.observer.tasks[-1]) == untimed(unbroken.observer.tasks[-1])

@@ -32,10 +32,10 @@ def test_it_looks_every_so_many_epochs_of_a_task_from_the_first_one_and_in_the_l
 def batch_of(trainer):
     """A trainer in the middle of task 2, and a batch."""
     task = trainer.tasks[1]
-    trainer._begin_task(task)
+    trainer.begin_task(task)
     trainer.method.begin_epoch(0, 2)
     trainer.method.network.train()
-    indices, targets = trainer._training_set(task)
+    indices, targets = trainer.training_set.images(task)
     return next(iter(trainer.data.loader.train_batches(indices, targets, 16, EpochKey(0, 2, 0))))
 
 
@@ -45,7 +45,7 @@ def look():
     trainer = train("loss=ant_gap", "loss.gap_target=1.5", "trainer.max_tasks=1")
     trainer.tasks = trainer.data.stream.tasks[:2]
     batch = batch_of(trainer)
-    return trainer, batch, gradient_share(trainer.method, batch.views, batch.targets, trainer._autocast)
+    return trainer, batch, gradient_share(trainer.method, batch.views, batch.targets, trainer.stepper.autocast)
 
 
 def test_norms_and_cosines_are_those_of_separate_backward_passes(look):
@@ -90,7 +90,7 @@ def test_buffers_and_gradients_stay(look):
     for p in network.parameters():
         p.grad = torch.ones_like(p)
     state = torch.random.get_rng_state()
-    gradient_share(trainer.method, batch.views, batch.targets, trainer._autocast, scale=1024.0)
+    gradient_share(trainer.method, batch.views, batch.targets, trainer.stepper.autocast, scale=1024.0)
     assert all(torch.equal(a, b) for a, b in zip(buffers, network.buffers(), strict=True))
     assert all(bool((p.grad == 1).all()) for p in network.parameters())
     assert torch.equal(state, torch.random.get_rng_state())
@@ -98,14 +98,14 @@ def test_buffers_and_gradients_stay(look):
 
 def test_the_scale_cancels(look):
     trainer, batch, figures = look
-    scaled = gradient_share(trainer.method, batch.views, batch.targets, trainer._autocast, scale=1024.0)
+    scaled = gradient_share(trainer.method, batch.views, batch.targets, trainer.stepper.autocast, scale=1024.0)
     assert scaled == pytest.approx(figures, rel=1e-5, abs=1e-9)
 
 
 def test_a_loss_without_any_gradient_has_no_shares():
     trainer = make_trainer("method.contrast_weight=0")
-    trainer._begin_task(trainer.tasks[0])
-    indices, targets = trainer._training_set(trainer.tasks[0])
+    trainer.begin_task(trainer.tasks[0])
+    indices, targets = trainer.training_set.images(trainer.tasks[0])
     batch = next(iter(trainer.data.loader.train_batches(indices, targets, 8, EpochKey(0, 1, 0))))
-    figures = gradient_share(trainer.method, batch.views, batch.targets, trainer._autocast)
+    figures = gradient_share(trainer.method, batch.views, batch.targets, trainer.stepper.autocast)
     assert figures == {"grad/cls": 0.0, "grad/share_cls": None}

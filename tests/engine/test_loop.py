@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-from cil.data.training import load_training_data
+from cil.engine.build import build_trainer
 from cil.engine.divergence import Diverged
 from cil.engine.loop import Trainer
-from cil.methods import make_method
 from cil.planning.plan import compose_jobs
 
 SMALL = [
@@ -41,9 +40,7 @@ class Watcher:
 
 def make_trainer(*overrides: str, observer=None) -> Trainer:
     (job,) = compose_jobs([*SMALL, *overrides])
-    device = torch.device("cpu")
-    data = load_training_data(job.config, device)
-    return Trainer(job.config, data, make_method(job.config), device, observer or Watcher())
+    return build_trainer(job.config, observer=observer or Watcher())
 
 
 def train(*overrides: str) -> Trainer:
@@ -157,7 +154,7 @@ def test_the_last_step_of_a_task_is_looked_at_too():
 
 
 def test_fp16_gradients_that_no_scale_makes_finite_are_an_end(monkeypatch):
-    monkeypatch.setattr("cil.engine.loop.MAX_SKIPPED", 4)
+    monkeypatch.setattr("cil.engine.step.MAX_SKIPPED", 4)
     trainer = make_trainer("trainer.precision=fp16")
     begin = trainer.method.begin_task
 

@@ -1,6 +1,9 @@
 import pytest
 
-from cil.engine.metrics import KINDS, AccuracyHistory, forgetting, headline, mean
+from cil.engine.metrics import AccuracyHistory, forgetting, headline, kinds, mean
+
+HEADS = ("classifier", "nme", "student")
+KINDS = kinds(HEADS)
 
 
 def test_forgetting_of_a_worked_matrix():
@@ -30,13 +33,17 @@ def test_headline_figures():
 
 
 def test_history_names_figures_and_survives_a_round_trip():
-    history = AccuracyHistory()
+    history = AccuracyHistory(HEADS)
     history.add({kind: [50.0] for kind in KINDS}, dict.fromkeys(KINDS, 50.0))
     history.add({kind: [40.0, 60.0] for kind in KINDS}, dict.fromkeys(KINDS, 48.0))
     figures = history.figures()
     assert figures["incremental_avg_top1"] == 49
     assert figures["nme_last_top5"] == 48
-    assert figures["nme_forgetting_top1"] == 10
-    copy = AccuracyHistory()
+    assert figures["nme_forgetting_top1"] == figures["student_forgetting_top1"] == 10
+    copy = AccuracyHistory(HEADS)
     copy.load_state_dict(history.state_dict())
     assert copy.figures() == figures
+
+
+def test_kinds_carry_the_name_of_their_head():
+    assert KINDS == ["top1", "top5", "nme_top1", "nme_top5", "student_top1", "student_top5"]

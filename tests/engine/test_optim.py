@@ -1,21 +1,14 @@
 import pytest
 import torch
 
-from cil.config.schema import OptimizerConfig
-from cil.engine.optim import learning_rate, make_optimizer
-
-
-def test_a_milestone_acts_from_its_epoch_on():
-    config = OptimizerConfig(lr=1.0, init_milestones=[2, 4], inc_milestones=[1], gamma=0.1)
-    assert [learning_rate(config, epoch, True) for epoch in range(6)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
-    assert [learning_rate(config, epoch, False) for epoch in range(3)] == pytest.approx([1, 0.1, 0.1])
+from cil.engine.optim import make_optimizer
+from cil.methods.phases import Phase
 
 
 @pytest.mark.parametrize("fused", [False, True])
 def test_steps_follow_the_definition_of_sgd(fused):
     parameter = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
-    config = OptimizerConfig(lr=0.1, momentum=0.9, init_weight_decay=0.01, inc_weight_decay=0.5)
-    optimizer = make_optimizer(config, [parameter], first_task=True)
+    optimizer = make_optimizer([parameter], Phase(epochs=1, lr=0.1, weight_decay=0.01), momentum=0.9)
     for group in optimizer.param_groups:
         group["fused"] = fused
     value, momentum = parameter.detach().clone(), torch.zeros(2, dtype=torch.float64)
@@ -30,7 +23,7 @@ def test_steps_follow_the_definition_of_sgd(fused):
 
 def test_a_first_step_that_the_scaler_skips_leaves_no_trace():
     parameter = torch.nn.Parameter(torch.ones(1000))
-    optimizer = make_optimizer(OptimizerConfig(init_weight_decay=0.0), [parameter], first_task=True)
+    optimizer = make_optimizer([parameter], Phase(epochs=1, lr=0.1, weight_decay=0.0), momentum=0.9)
     for group in optimizer.param_groups:
         group["fused"] = True
     optimizer.found_inf, optimizer.grad_scale = torch.tensor(1.0), torch.tensor(1.0)
@@ -44,6 +37,6 @@ def test_a_first_step_that_the_scaler_skips_leaves_no_trace():
 
 def test_frozen_parameters_are_left_out():
     frozen, trained = torch.nn.Parameter(torch.ones(1), requires_grad=False), torch.nn.Parameter(torch.ones(1))
-    (group,) = make_optimizer(OptimizerConfig(), [frozen, trained], first_task=False).param_groups
+    (group,) = make_optimizer([frozen, trained], Phase(epochs=1, lr=0.1, weight_decay=2e-4), momentum=0.9).param_groups
     assert group["params"] == [trained]
     assert group["weight_decay"] == 2e-4

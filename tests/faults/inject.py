@@ -28,11 +28,11 @@ from types import FrameType
 from typing import Any
 
 PLACES = {
-    "data": "cil.run.experiment:load_training_data",
+    "data": "cil.run.experiment:build_data",
     "optimizer": "torch.optim:SGD.step",
     "step": "cil.run.live:RunObserver.on_step",
     "evaluation": "cil.methods.tagfex:TagFex.predict",
-    "herding": "cil.engine.task_end:herd",
+    "herding": "cil.data.selection:herd",
     "aligned": "cil.engine.task_end:TaskEnd._evaluate",
     "task": "cil.run.live:RunObserver.on_task",
     "metrics": "cil.records.recorder:Recorder._append",

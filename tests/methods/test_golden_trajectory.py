@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from cil.config.schema import BackboneConfig, LossConfig, MarginScheduleConfig, OptimizerConfig, RunConfig, TagFexConfig
+from cil.config.schema import BackboneConfig, LossConfig, MarginScheduleConfig, RunConfig, TagFexConfig
 from cil.data.stream import Task
 from cil.engine.optim import make_optimizer
+from cil.methods.phases import Phase
 from cil.methods.tagfex import TagFex
 from tests.golden_files import golden
 
@@ -99,8 +100,8 @@ def test_golden_trajectory():
             checksum = [sum(p.sum() for p in parameters), sum(p.abs().sum() for p in parameters)]
             close(torch.stack(checksum), figures[f"task{number}_start_new_ts_checksum"])
         decay = plan["weight_decay"][number - 1]
-        sgd = OptimizerConfig(lr=plan["lr"], momentum=plan["momentum"], init_weight_decay=decay, inc_weight_decay=decay)
-        optimizer = make_optimizer(sgd, method.network.parameters(), number == 1)
+        phase = Phase(epochs=1, lr=plan["lr"], weight_decay=decay)
+        optimizer = make_optimizer(method.network.parameters(), phase, plan["momentum"])
         method.network.train()
         method.begin_epoch(0, 1)
         for step in range(plan["steps_per_task"]):
@@ -117,7 +118,7 @@ def test_golden_trajectory():
             for term in output.terms:
                 close(output.terms[term], expected[term])
             if "transfer_active" in expected:
-                assert bool(output.stats["loss/transfer_active"].value) == expected["transfer_active"]
+                assert bool(output.stats["loss"]["transfer_active"].value) == expected["transfer_active"]
         method.network.eval()
         close(method.predict(test_images).logits, figures[f"task{number}_test_logits_before_align"])
         method.end_task()

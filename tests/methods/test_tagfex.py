@@ -190,7 +190,7 @@ def test_transfer_needs_the_transfer_head_to_be_better():
     output = step(method, views, labels)
     assert output.terms["trans_cls"] > output.terms["cls"]
     assert output.terms["transfer"] == 0
-    assert output.stats["loss/transfer_active"].value == 0
+    assert output.stats["loss"]["transfer_active"].value == 0
 
 
 @pytest.mark.parametrize("term", ["aux", "contrast", "distill", "trans_cls"])

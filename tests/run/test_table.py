@@ -1,14 +1,16 @@
-from cil.engine.metrics import KINDS, AccuracyHistory
+from cil.engine.metrics import AccuracyHistory, kinds
 from cil.run.table import result_table
+
+HEADS = ("classifier", "nme")
 
 
 def test_tasks_stand_in_numeric_order_and_absent_values_as_a_dash():
-    history = AccuracyHistory()
+    history = AccuracyHistory(HEADS)
     for task in range(12):
         row = [float(i) for i in range(task + 1)]
         history.add(
-            {kind: row if kind == "top1" else [None] * (task + 1) for kind in KINDS},
-            {kind: float(task) if kind == "top1" else None for kind in KINDS},
+            {kind: row if kind == "top1" else [None] * (task + 1) for kind in kinds(HEADS)},
+            {kind: float(task) if kind == "top1" else None for kind in kinds(HEADS)},
         )
     result = {"matrices": history.matrices, "curves": history.curves} | history.figures()
     lines = result_table(result).splitlines()
