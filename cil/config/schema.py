@@ -19,6 +19,7 @@ MemoryPolicy = Enum("MemoryPolicy", ["total", "fixed"])
 Precision = Enum("Precision", ["fp32", "bf16", "fp16"])
 Stem = Enum("Stem", ["cifar", "imagenet", "imagenet_stride1"])
 AutoAugmentPolicy = Enum("AutoAugmentPolicy", ["none", "cifar10", "imagenet"])
+AutoAugmentOps = Enum("AutoAugmentOps", ["published", "torchvision"])
 BranchInit = Enum("BranchInit", ["interpolate", "copy", "fresh"])
 OnOom = Enum("OnOom", ["fail", "accumulate"])
 
@@ -79,6 +80,8 @@ class AugmentConfig:
     """Brightness factor drawn from [1 - x, 1 + x]."""
     auto_augment: AutoAugmentPolicy = AutoAugmentPolicy.none
     """AutoAugment policy: none, cifar10 or imagenet."""
+    auto_augment_ops: AutoAugmentOps | None = AutoAugmentOps.published
+    """Its operations. published: Pillow's, bicubic shears, grey outside. torchvision: nearest, black outside."""
     cutout: int = 0
     """Side in pixels of one black square, its centre anywhere in the image. 0: off."""
     mean: list[float] = field(default_factory=lambda: [0.5, 0.5, 0.5])

@@ -45,8 +45,10 @@ class Augmenter:
     def __init__(self, cfg: AugmentConfig, image_size: int) -> None:
         self._cfg = cfg
         self._size = image_size
-        policy = cfg.auto_augment.name
-        self._auto_augment = None if policy == "none" else AutoAugment(policy, image_size)
+        self._auto_augment = None
+        if cfg.auto_augment.name != "none":
+            ops = cfg.auto_augment_ops.name if cfg.auto_augment_ops else "published"
+            self._auto_augment = AutoAugment(cfg.auto_augment.name, image_size, ops)
         self._scale: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def draw(self, n: int, generator: torch.Generator) -> Draws:

@@ -1,8 +1,8 @@
-"""AutoAugment on batches (Cubuk et al. 2019, arXiv 1805.09501): the published policies, torchvision's magnitudes.
+"""AutoAugment on batches (Cubuk et al. 2019, arXiv 1805.09501): the published policies.
 
 An image draws one of 25 sub-policies; each of its two steps acts with the step's probability. The batch is
-grouped by operation, not by sub-policy: at most ten kernels run for each of the two steps, whatever the
-batch size, with a magnitude per row.
+grouped by operation, not by sub-policy: at most twelve kernels run for each of the two steps, whatever the
+batch size, with a magnitude per row. What an operation does to the pixels is a choice (`IMPLEMENTATIONS`).
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cil.data.image_ops import KERNELS, OPERATIONS, parameters
+from cil.data.operation_set import OperationSet
+from cil.data.pillow_ops import PUBLISHED
+from cil.data.torchvision_ops import TORCHVISION
 from cil.data.transfer import to_device
 
-BINS = 10
+IMPLEMENTATIONS = {"published": PUBLISHED, "torchvision": TORCHVISION}
+"""The values of `augment.auto_augment_ops`."""
 POLICY_COUNT = 25
 SIGNED = frozenset(
     ["ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast", "Sharpness"]
@@ -96,26 +99,6 @@ def _parse_step(text: str) -> Step:
     return name, float(probability), None if bin_number == "-" else int(bin_number)
 
 
-def magnitudes(name: str, size: int) -> list[float]:
-    """The magnitudes of bins 0..9 of operation `name` on size x size images (units: see image_ops.parameters)."""
-    match name:
-        case "ShearX" | "ShearY":
-            values = torch.linspace(0.0, 0.3, BINS)
-        case "TranslateX" | "TranslateY":
-            values = torch.linspace(0.0, 150.0 / 331.0 * size, BINS)
-        case "Rotate":
-            values = torch.linspace(0.0, 30.0, BINS)
-        case "Brightness" | "Color" | "Contrast" | "Sharpness":
-            values = torch.linspace(0.0, 0.9, BINS)
-        case "Posterize":
-            values = 8 - (torch.arange(BINS) / ((BINS - 1) / 4)).round()
-        case "Solarize":
-            values = torch.linspace(255.0, 0.0, BINS)
-        case _:
-            values = torch.zeros(BINS)
-    return [float(value) for value in values]
-
-
 @dataclass(frozen=True)
 class Groups:
     """What one of the two steps does: the rows of each kernel, and what they need, sorted by kernel.
@@ -132,28 +115,30 @@ class Groups:
 class AutoAugment:
     """One policy for size x size images.
 
-    policy: "cifar10" or "imagenet".
+    policy: "cifar10" or "imagenet". ops: a key of IMPLEMENTATIONS.
     """
 
-    def __init__(self, policy: str, size: int) -> None:
+    def __init__(self, policy: str, size: int, ops: str = "published") -> None:
         steps = policy_steps(policy)
+        self._set = IMPLEMENTATIONS[ops]
+        kernels = [[self._set.operations[step[0]][0] for step in pair] for pair in steps]
         self._probability = torch.tensor([[step[1] for step in pair] for pair in steps], dtype=torch.float64)
-        self._kernel = torch.tensor([[KERNELS.index(OPERATIONS[step[0]][0]) for step in pair] for pair in steps])
+        self._kernel = torch.tensor([[self._set.kernels.index(kernel) for kernel in pair] for pair in kernels])
         # [policy, step, negative?, 6]: everything an operation can be asked for, worked out once.
         self._parameters = torch.tensor(
-            [[[_step_parameters(step, sign, size) for sign in (1, -1)] for step in pair] for pair in steps]
+            [[[_step_parameters(self._set, step, sign, size) for sign in (1, -1)] for step in pair] for pair in steps]
         )
 
     def groups(self, policy: Tensor, chance: Tensor, negative: Tensor, device: torch.device) -> list[Groups]:
         """Sort the rows by kernel, on the CPU, for each of the two steps.
 
-        policy: int64 [n] in 0..24. chance: float64 [n, 2] in [0, 1): a step acts where it is at most the step's
-        probability. negative: bool [n, 2]. All on the CPU.
+        policy: int64 [n] in 0..24. chance: float64 [n, 2] in [0, 1), compared with the steps' probabilities.
+        negative: bool [n, 2]. All on the CPU.
         """
         result = []
-        idle = len(KERNELS)
+        idle = len(self._set.kernels)
         for step in range(2):
-            acts = chance[:, step] <= self._probability[policy, step]
+            acts = self._set.acts(chance[:, step], self._probability[policy, step])
             kernel = torch.where(acts, self._kernel[policy, step], idle)
             counts = torch.bincount(kernel, minlength=idle + 1)[:idle].tolist()
             rows = torch.argsort(kernel, stable=True)[: sum(counts)]
@@ -172,12 +157,12 @@ class AutoAugment:
         for group in self.groups(policy, chance, negative, images.device):
             for number, start, stop in group.spans:
                 rows = group.rows[start:stop]
-                changed = KERNELS[number](result.index_select(0, rows), group.parameters[start:stop])
+                changed = self._set.kernels[number](result.index_select(0, rows), group.parameters[start:stop])
                 result.index_copy_(0, rows, changed)
         return result
 
 
-def _step_parameters(step: Step, sign: int, size: int) -> list[float]:
+def _step_parameters(operations: OperationSet, step: Step, sign: int, size: int) -> list[float]:
     name, _, bin_number = step
-    magnitude = 0.0 if bin_number is None else magnitudes(name, size)[bin_number]
-    return parameters(name, magnitude * (sign if name in SIGNED else 1), size)
+    magnitude = 0.0 if bin_number is None else operations.magnitudes(name, size)[bin_number]
+    return operations.parameters(name, magnitude * (sign if name in SIGNED else 1), size)
