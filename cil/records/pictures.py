@@ -106,11 +106,11 @@ def _draw_similarities(axes: "Axes", data: dict[str, Any], task: int) -> None:
         edges = np.linspace(-1, 1, len(counts) + 1)
         shares = 100 * counts / counts.sum()
         axes.stairs(shares, edges, fill=True, alpha=0.25, color=colour, hatch=hatch)
-        axes.stairs(shares, edges, color=colour, linestyle=line, label=f"{label} (mean {mean:.3f})")
+        axes.stairs(shares, edges, color=colour, linestyle=line, label=f"{label} (mean {mean:z.3f})")
         axes.axvline(mean, color=colour, linestyle=line, linewidth=0.8)
     gap = ""
     if data["pos_mean"] is not None and data["neg_mean"] is not None:
-        gap = f", gap {data['pos_mean'] - data['neg_mean']:.3f}"
+        gap = f", gap {data['pos_mean'] - data['neg_mean']:z.3f}"
     width = 2 / len(data["pos"])
     axes.set(xlim=(-1, 1), ylim=(0, None), xlabel="cosine similarity", ylabel=f"share of pairs (%) per {width:g}")
     axes.set_title(f"Similarities after task {task}{gap}")

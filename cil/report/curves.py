@@ -23,6 +23,8 @@ class Curves:
     values: dict[str, list[float | None]] = field(default_factory=dict)
     epochs: int = 0
     """Epochs in the file, before thinning."""
+    ended: int = 0
+    """Tasks whose end is in the file."""
 
     def at(self, tag: str, index: int) -> float | None:
         """The value at a position of `steps`; None where it was not measured."""
@@ -41,19 +43,30 @@ def read_curves(path: Path) -> Curves:
     A last line cut short by a kill is left out. Raises ValueError naming the broken line, OSError.
     """
     lines = path.read_text(encoding="utf-8").splitlines()
+    if lines and not _is_json(lines[-1]):
+        lines.pop()
     found: dict[int, tuple[int, int]] = {}
+    ended: set[int] = set()
     for number, line in enumerate(lines):
-        if '"epoch"' not in line[:20]:
-            continue
         step, task = _STEP.search(line), _TASK.search(line)
-        if step and task:
+        if '"task"' in line[:16] and task:
+            ended.add(int(task[1]))
+        elif '"epoch"' in line[:20] and step and task:
             found[int(step[1])] = (number, int(task[1]))
-        elif number + 1 < len(lines):
+        elif '"epoch"' in line[:20]:
             raise ValueError(f"line {number + 1} is no record of an epoch")
-    return _parse(lines, found)
+    return _parse(lines, found, len(ended))
 
 
-def _parse(lines: list[str], found: dict[int, tuple[int, int]]) -> Curves:
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def _parse(lines: list[str], found: dict[int, tuple[int, int]], ended: int) -> Curves:
     steps = sorted(found)
     every = -(-len(steps) // MAX_EPOCHS)
     tasks = [found[step][1] for step in steps]
@@ -66,14 +79,12 @@ def _parse(lines: list[str], found: dict[int, tuple[int, int]]) -> Curves:
         try:
             records.append(json.loads(lines[number], parse_constant=lambda _: None))
         except ValueError:
-            if number + 1 == len(lines):
-                continue
             raise ValueError(f"line {number + 1} is not JSON") from None
         kept.append(i)
     tags = dict.fromkeys(tag for record in records for tag in record if tag not in _IGNORED)
     values = {tag: [record.get(tag) for record in records] for tag in tags}
     numbers = {tag: column for tag, column in values.items() if _is_numeric(column)}
-    return Curves([steps[i] for i in kept], [tasks[i] for i in kept], numbers, len(steps))
+    return Curves([steps[i] for i in kept], [tasks[i] for i in kept], numbers, len(steps), ended)
 
 
 def _is_numeric(column: list[Any]) -> bool:

@@ -29,9 +29,10 @@ class Figure:
         shown = value * self.scale
         if self.key == "hours":
             digits = 2 if abs(shown) < 1 else 1
-            return f"{shown:+.{digits}f}" if signed else f"{shown:.{digits}f}"
-        text = f"{shown:+.{self.digits}f}" if signed else f"{shown:.{self.digits}f}"
-        return text.replace("-0." + "0" * self.digits, "0." + "0" * self.digits) if float(text) == 0 else text
+        else:
+            digits = self.digits
+        sign = "+" if signed else ""
+        return format(shown, f"{sign}z.{digits}f")  # z: never "-0.00"
 
     @property
     def title(self) -> str:

@@ -171,12 +171,14 @@ def read_run(folder: Path) -> Run | Excluded:
         settings = _config(folder / "config.yaml")
         metrics = folder / "metrics.jsonl"
         try:
-            curves = read_curves(metrics) if metrics.is_file() else Curves()
+            curves = read_curves(metrics) if metrics.is_file() else None
         except (OSError, ValueError) as error:
             raise ValueError(f"metrics.jsonl: {error}") from None
+        if curves is not None:
+            _check_whole(curves, settings, len(result["tasks"]))
     except ValueError as error:
         return Excluded(folder, str(error))
-    run = Run(folder, settings, result, status, curves)
+    run = Run(folder, settings, result, status, curves or Curves())
     try:
         _check_figures(run)
     except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError) as error:
@@ -184,6 +186,17 @@ def read_run(folder: Path) -> Run | Excluded:
     except ValueError as error:
         return Excluded(folder, str(error))
     return run
+
+
+def _check_whole(curves: Curves, settings: dict[str, Any], tasks: int) -> None:
+    """Raises ValueError where a finished run's metrics.jsonl lacks a part: a cut file still reads."""
+    first, later = (settings.get(f"trainer.{key}_epochs") for key in ("init", "inc"))
+    if isinstance(first, int) and isinstance(later, int):
+        epochs = first + (tasks - 1) * later
+        if curves.epochs != epochs:
+            raise ValueError(f"metrics.jsonl holds {curves.epochs} of {epochs} epochs")
+    if curves.ended != tasks:
+        raise ValueError(f"metrics.jsonl holds the end of {curves.ended} of {tasks} tasks")
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -1,9 +1,12 @@
-"""A run outlives whoever reads what it prints: a pipe that closes (`| head`, a killed `tee`), a lost terminal."""
+"""A run outlives whoever reads what it prints: a pipe that closes (`| head`, a killed `tee`), a lost terminal.
+
+It needs no reader from the start either (`2>&-`).
+"""
 
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 
@@ -36,13 +39,33 @@ class _Lasting:
 
 @contextmanager
 def lasting_output() -> Iterator[None]:
-    """While active, nobody needs to read stdout and stderr."""
+    """While active, nobody needs to read stdout and stderr, and both are there to be written to."""
+    _fill_closed_descriptors()
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (s if s is None or isinstance(s, _Lasting) else _Lasting(s) for s in before)
-    try:
-        yield
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, _Lasting):
-                stream.flush()
-        sys.stdout, sys.stderr = before
+    with ExitStack() as opened:
+        # Python has no stream (None) for a descriptor that was closed when it started.
+        streams = [opened.enter_context(open(os.devnull, "w")) if s is None else s for s in before]
+        sys.stdout, sys.stderr = (s if isinstance(s, _Lasting) else _Lasting(s) for s in streams)
+        try:
+            yield
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                if isinstance(stream, _Lasting):
+                    stream.flush()
+            sys.stdout, sys.stderr = before
+
+
+def _fill_closed_descriptors() -> None:
+    """Open what is closed of stdin, stdout and stderr on nothing.
+
+    Otherwise the next file that is opened gets the number, a checkpoint, say, and what a library or the signal
+    handler writes to descriptor 2 ends up in it.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != descriptor:
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)

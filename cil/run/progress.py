@@ -70,7 +70,7 @@ class Display:
         """The run goes on where the share `done` of its work is done."""
         self.left.done = done
         if self._bar is not None:
-            self._bar.update(done)
+            self._advance()
 
     def step(self, progress: Progress) -> None:
         """Show a step."""
@@ -78,10 +78,15 @@ class Display:
         if self._bar is not None:
             self._bar.set_description_str(self._where(progress), refresh=False)
             self._bar.set_postfix_str(self._tail(), refresh=False)
-            self._bar.update(progress.cost)
+            self._advance()
         elif self._wanted and time.monotonic() - self._last_line > LINE_SECONDS:
             self._last_line = time.monotonic()
             print(f"{self._where(progress)} {100 * self.left.done:.1f}% {self._tail()}", flush=True)
+
+    def _advance(self) -> None:
+        """Bring the bar to the share done. The shares of a run's steps sum to a little more than 1."""
+        assert self._bar is not None
+        self._bar.update(min(self.left.done, 1.0) - self._bar.n)
 
     def epoch(self, record: Record) -> None:
         """Take over the figures of an epoch."""

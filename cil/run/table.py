@@ -4,7 +4,8 @@ from typing import Any
 
 
 def _cell(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
+    """z: never "-0.0"."""
+    return "-" if value is None else f"{value:z.1f}"
 
 
 def _line(cells: list[str], widths: list[int]) -> str:

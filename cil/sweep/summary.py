@@ -75,7 +75,7 @@ def sweep_table(rows: Sequence[Row], warnings: Sequence[str], seconds: float) ->
         lines.append(f"all jobs: {' '.join(common)}")
     table = [["state", "folder", *FIGURES, "overrides"]]
     for row in rows:
-        figures = ["-" if row.figures[name] is None else f"{row.figures[name]:.2f}" for name in FIGURES.values()]
+        figures = ["-" if row.figures[name] is None else f"{row.figures[name]:z.2f}" for name in FIGURES.values()]
         own = " ".join(text for text in row.overrides if text not in common) or "-"
         table.append([row.state, row.id, *figures, own])
     lines.append(aligned(table))

@@ -109,7 +109,9 @@ def write_run(
 
     curves: tag -> one value an epoch, the same in every task.
     """
-    made = config(**keys)
+    shown = curves or default_curves(matrix)
+    epochs = len(next(iter(shown.values())))
+    made = config(**{"trainer__init_epochs": epochs, "trainer__inc_epochs": epochs} | keys)
     order = keys.get("class_order_seed", 0)
     classes = [(2 * i + order) % (2 * len(matrix)) for i in range(2 * len(matrix))]
     tasks = [
@@ -130,7 +132,7 @@ def write_run(
     (folder / "config.yaml").write_text(yaml.safe_dump(made, sort_keys=False))
     _write_json(folder / "result.json", content | (result or {}))
     _write_json(folder / "status.json", state | (status or {}))
-    (folder / "metrics.jsonl").write_text(metrics(len(matrix), curves or default_curves(matrix)))
+    (folder / "metrics.jsonl").write_text(metrics(len(matrix), shown))
     return folder
 
 

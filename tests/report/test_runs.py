@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -131,3 +132,43 @@ def test_folders_of_event_files_are_not_searched(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "a")
     shutil.copytree(folder, folder / "checkpoints" / "old")
     assert len(find_runs([tmp_path]).runs) == 1
+
+
+def _lines(folder: Path) -> list[str]:
+    return (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "expected"),
+    [
+        (lambda lines: lines[:5], "metrics.jsonl holds 4 of 6 epochs"),
+        (lambda lines: [*lines[:4], lines[4][:50]], "metrics.jsonl holds 3 of 6 epochs"),
+        (lambda lines: lines[:-1], "metrics.jsonl holds the end of 2 of 3 tasks"),
+        (lambda lines: [*lines[:3], "\0" * 80 + "\n", *lines[4:]], "metrics.jsonl holds 5 of 6 epochs"),
+        (lambda lines: [*lines[:3], lines[3][:60] + "\n", *lines[4:]], "metrics.jsonl: line 4 is not JSON"),
+        (lambda lines: [*lines[:3], lines[3].rstrip() + lines[4], *lines[5:]], "metrics.jsonl: line 4 is not JSON"),
+        (lambda lines: [], "metrics.jsonl holds 0 of 6 epochs"),
+    ],
+)
+def test_a_finished_run_whose_metrics_lack_a_part_does_not_count(tmp_path: Path, damaged: Any, expected: str) -> None:
+    folder = write_run(tmp_path / "a")
+    (folder / "metrics.jsonl").write_text("".join(damaged(_lines(folder))))
+    assert reason(folder) == expected
+
+
+def test_beside_a_cut_copy_the_whole_one_counts(tmp_path: Path) -> None:
+    """The cut one comes first in every order there is: by start, by path."""
+    whole = write_run(tmp_path / "b")
+    shutil.copytree(whole, tmp_path / "a")
+    (tmp_path / "a" / "metrics.jsonl").write_text("".join(_lines(whole)[:5]))
+    found = find_runs([tmp_path])
+    assert [run.path for run in found.runs] == [whole]
+    assert found.runs[0].curves.values["contrast/gap"][-1] == 0.8
+
+
+def test_an_epoch_written_twice_counts_once(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a")
+    lines = _lines(folder)
+    (folder / "metrics.jsonl").write_text("".join([*lines[:2], lines[1], *lines[2:]]))
+    run = read_run(folder)
+    assert isinstance(run, Run) and run.curves.epochs == 6

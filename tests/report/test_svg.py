@@ -61,8 +61,9 @@ def test_points_over_runs(tmp_path: Path) -> None:
 
 
 def test_epochs_that_a_run_lacks_are_left_out(tmp_path: Path) -> None:
-    write_run(tmp_path / "a", seed=1, curves={"contrast/gap": [0.1, 0.2]})
-    write_run(tmp_path / "b", seed=2, curves={"contrast/gap": [0.1, 0.2, 0.3]})
+    unknown = {"trainer__init_epochs": None, "trainer__inc_epochs": None}
+    write_run(tmp_path / "a", seed=1, curves={"contrast/gap": [0.1, 0.2]}, **unknown)
+    write_run(tmp_path / "b", seed=2, curves={"contrast/gap": [0.1, 0.2, 0.3]}, **unknown)
     (group,) = problem_of(tmp_path).groups
     assert [x for x, *_ in curve_points(group, "contrast/gap")] == [1, 2, 3, 4, 5, 6]
 

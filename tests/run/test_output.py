@@ -48,3 +48,29 @@ def test_a_run_whose_reader_left_ends_as_ever(tmp_path, signum):
     assert read_status(tmp_path / "run")["state"] == ("finished" if signum is None else "interrupted")
     if signum is not None:
         assert list((tmp_path / "run" / "checkpoints").glob("t0*.pt"))
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+def test_a_run_needs_no_stream(tmp_path, closed):
+    """Where a descriptor is closed, the next file would get its number, and a library's message end up in that file."""
+    arguments = " ".join([*SMALL, f"hydra.run.dir={tmp_path}/run"])
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    command = f"{sys.executable} -m cil.train {arguments} {closed}"
+    assert subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environment, timeout=120).returncode == 0
+    assert read_status(tmp_path / "run")["state"] == "finished"
+    assert "Traceback" not in (tmp_path / "run" / "train.log").read_text()
+
+
+def test_closed_descriptors_are_opened_on_nothing():
+    script = (
+        "import os, sys\n"
+        "from cil.run.output import lasting_output\n"
+        "assert sys.stderr is None\n"
+        "with lasting_output():\n"
+        "    print('said', file=sys.stderr)\n"
+        "    assert open('/dev/zero').fileno() > 2 and os.path.samestat(os.fstat(2), os.stat(os.devnull))\n"
+        "assert sys.stderr is None\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    command = ["sh", "-c", '"$0" -c "$1" 2>&-', sys.executable, script]
+    assert subprocess.run(command, env=environment, timeout=60).returncode == 0
