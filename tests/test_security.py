@@ -117,12 +117,12 @@ def test_a_cifar_file_with_another_sum_is_not_unpickled(tmp_path, marker):
         load_dataset(cfg)
 
 
-@pytest.mark.parametrize("name", ["../../secret", "/etc", ".."])
+@pytest.mark.parametrize("name", ["../../secret", "/etc", "..", "."])
 def test_a_class_list_leads_nowhere_else(tmp_path, name):
     root = write_tree(tmp_path / "data", {"train": 1, "val": 1}, ["a"])
     write_tree(tmp_path / "secret", {"x": 1}, ["y"])
     listed = tmp_path / "list.txt"
     listed.write_text(f"a\n{name}\n")
     cfg = DatasetConfig(source="image_folder", root=str(root), class_list=str(listed), image_size=8)
-    with pytest.raises(DataError, match="class folder is missing"):
+    with pytest.raises((ConfigError, DataError), match=r"list\.txt, line 2"):
         load_folder(cfg)

@@ -6,6 +6,9 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from cil.data.class_list import names_hash
+from cil.errors import ConfigError
+
 RESULTS_VERSION = 1
 """Raised whenever a change of the program moves numbers: results of two versions never share an identity."""
 
@@ -28,7 +31,7 @@ NOT_IN_IDENTITY = (
 def run_id(effective: dict[str, Any]) -> str:
     """12 hex digits: sha256 of the canonical JSON of the effective configuration without NOT_IN_IDENTITY.
 
-    A class list counts with its content, not its path.
+    A class list counts with its names, not its path, order or layout.
     """
     kept = identity_part(effective)
     text = json.dumps([RESULTS_VERSION, kept], sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -43,12 +46,13 @@ def identity_part(effective: dict[str, Any]) -> dict[str, Any]:
         (kept[group] if group else kept).pop(last, None)
     class_list = kept["dataset"]["class_list"]
     if class_list is not None:
-        kept["dataset"]["class_list"] = _content_hash(class_list)
+        kept["dataset"]["class_list"] = _names_hash(class_list)
     return kept
 
 
-def _content_hash(path: str) -> str:
+def _names_hash(path: str) -> str:
+    """A list that cannot be read is refused before a run starts; a stored run whose list is gone still has an id."""
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except OSError:
+        return names_hash(path)
+    except ConfigError:
         return Path(path).name

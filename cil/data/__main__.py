@@ -1,6 +1,7 @@
 """Checks data on disk: `python -m cil.data check NAME [KEY=VALUE ...]`, e.g. `check imagenet100 dataset.root=DIR`.
 
-Lists the images of each class and split, opens every file and names the broken ones. Exit code 0: whole, 1: a
+Lists the images of each class and split, counts the files passed over, opens every image and names the broken ones.
+Exit code 0: whole, 1: a
 problem was found, 2: the command is wrong. The result is kept beside the data, and runs make use of it.
 """
 
@@ -72,6 +73,8 @@ def check_command(arguments: Sequence[str]) -> int:
     if beside is not None and raw.train.paths is not None:
         noted = check.write_note(replace(found, opened=True, broken=broken), [beside])
         print(f"noted in {noted}" if noted else f"not noted: {beside.parent} is read-only", flush=True)
+    for line in raw.passed_over:
+        print(f"warning: {line}")
     for line in broken:
         print(f"broken: {line}")
     images = sum(map(len, check.splits(raw).values()))

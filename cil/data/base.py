@@ -40,4 +40,6 @@ class RawDataset:
     test: ImageSet
     val: ImageSet | None = None
     class_list: tuple[str, str] | None = None
-    """(file name, sha256) of the class list the classes were chosen by."""
+    """(file name, sha256 of the sorted names) of the class list the classes were chosen by."""
+    passed_over: tuple[str, ...] = ()
+    """A line for each kind of file that lies in the data set and is not used; they are said as warnings."""

@@ -19,6 +19,7 @@ import numpy as np
 
 from cil.config.schema import DatasetConfig
 from cil.data.base import ImageSet, RawDataset
+from cil.data.class_list import names_hash
 from cil.data.image_files import open_rgb
 from cil.data.sources import digits
 from cil.data.sources._folders import absolute
@@ -117,7 +118,7 @@ def note_path(cfg: DatasetConfig) -> Path | None:
     """Where the result lies beside the data; None for data without a folder. Readers ignore hidden files."""
     if cfg.root is None:
         return None
-    part = hashlib.sha256(Path(cfg.class_list).read_bytes()).hexdigest()[:8] if cfg.class_list else "all"
+    part = names_hash(cfg.class_list)[:8] if cfg.class_list else "all"
     return absolute(cfg.root) / f".cil-check-{cfg.name}-{part}.json"
 
 
@@ -160,10 +161,14 @@ def check_at_start(raw: RawDataset, cfg: DatasetConfig, run_folder: Path) -> Fou
     Costs a fraction of a second, since the list has been made already: no file is opened but those that a full check
     found broken. Raises DataError if one still is; a training would come to it hours later. Data that does not come
     as image files has been compared with its published sums by now, so there is nothing left to check.
+    Files that lie in the data set and are not used are said, in the log and on the screen.
 
     raw: the whole data set, before anything is cut off.
     Returns what the list tells.
     """
+    for line in raw.passed_over:
+        logger.warning(line)
+        print(f"warning: {line}", flush=True)
     now = listed(raw, cfg.root)
     beside = note_path(cfg)
     if raw.train.paths is None or beside is None or cfg.root is None:

@@ -1,27 +1,77 @@
 """Image files to RGB pixels. Imports no torch, so that it can be used before it is known that a run will start."""
 
+from functools import cache
+
 import numpy as np
 from PIL import Image
 
 from cil.errors import DataError
 
+_NO_IMAGES = frozenset({"PDF", "PALM", "EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5"})
+"""Formats that Pillow knows of, but that are documents, drawings or films, or that it only writes or hands on."""
+
+
+@cache
+def image_suffixes() -> frozenset[str]:
+    """Suffixes of the image formats that Pillow reads, in lower case with their dot.
+
+    Pillow's own formats only: what another package may have registered would depend on what was imported before.
+    """
+    registered = Image.registered_extensions()
+    own = {name for name, (factory, _) in Image.OPEN.items() if factory.__module__.startswith("PIL.")}
+    own |= {"MPO"} if "JPEG" in own else set()  # the JPEG reader opens it
+    return frozenset(suffix for suffix, name in registered.items() if name in own - _NO_IMAGES)
+
 
 def open_rgb(path: str) -> Image.Image:
-    """The image as three 8-bit channels, whatever its mode (grey, palette, CMYK, 16 bit).
+    """The image as three 8-bit channels, whatever its mode (grey, palette, CMYK, 16 bit, floating point).
 
-    Raises DataError with path and reason if it cannot be read whole.
+    The pixels are those in the file: an orientation noted in its EXIF data is not applied, of transparency only the
+    colours are kept, of several images in one file the first is taken.
+    Raises DataError with path and reason if it cannot be read whole, or if its values have no clear meaning.
     """
     try:
         with Image.open(path) as image:
-            if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion clips it to white
-                grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-                return Image.fromarray(grey).convert("RGB")
+            if image.mode == "F":
+                return _grey(_from_float(np.asarray(image)))
+            if image.mode.startswith("I"):
+                return _grey(_from_integer(np.asarray(image)))
             return image.convert("RGB")
     except MemoryError:
         raise
     except Exception as error:  # Pillow's readers raise OSError, SyntaxError, ValueError, struct.error, ...
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DataError(f"cannot read image {path}: {' '.join(str(reason).split())}") from error
+
+
+def _grey(values: np.ndarray) -> Image.Image:
+    return Image.fromarray(values.astype(np.uint8)).convert("RGB")
+
+
+def _from_integer(values: np.ndarray) -> np.ndarray:
+    """16-bit grey [H, W] -> 0..255: the high byte, as Pillow itself does with 16-bit colour (but not with grey).
+
+    Raises ValueError for values outside 0..65535, and for an image that the high byte would make all black.
+    """
+    values = values.astype(np.int64)
+    low, high = values.min(), values.max()
+    if low < 0 or high > 65535:
+        raise ValueError(f"integers from {low} to {high}; valid: 8 bits, or 0 to 65535 in 16 bits")
+    if 0 < high < 256:
+        raise ValueError(f"16 or 32 bits a pixel, but no value above {high}: all black as such; store it in 8 bits")
+    return values >> 8
+
+
+def _from_float(values: np.ndarray) -> np.ndarray:
+    """Floating-point grey [H, W] -> 0..255, rounded. Values all in [0, 1] are taken as shares of white.
+
+    Raises ValueError for values outside [0, 255] and for those that are no numbers.
+    """
+    values = values.astype(np.float64)
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= 255):  # also if one is not a number
+        raise ValueError(f"floating-point values from {low:g} to {high:g}; valid: 0 to 1, or 0 to 255")
+    return np.rint(values * 255 if high <= 1 else values)
 
 
 def centre_resized(image: Image.Image, shorter: int, size: int) -> Image.Image:

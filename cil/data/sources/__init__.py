@@ -81,6 +81,7 @@ def load_dataset(cfg: DatasetConfig, look: Callable[[RawDataset], None] | None =
         test=_decoded(test, cfg.image_size),
         val=None if val is None else _decoded(val, cfg.image_size),
         class_list=raw.class_list,
+        passed_over=raw.passed_over,
     )
 
 

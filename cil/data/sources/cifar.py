@@ -25,7 +25,7 @@ from cil.config.schema import DatasetConfig
 from cil.data.base import ImageSet, RawDataset
 from cil.data.image_files import resize_pixels
 from cil.data.sources._cifar_names import CIFAR10, CIFAR100
-from cil.data.sources._folders import absolute, check_resident_size, class_folders, list_split
+from cil.data.sources._folders import PassedOver, absolute, check_resident_size, class_folders, list_split
 from cil.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
@@ -150,10 +150,11 @@ def _load_folders(cfg: DatasetConfig, folder: Path, variant: _Variant) -> RawDat
     if expected == variant.classes and classes < set(variant.names):
         classes = set(variant.names)
     names = sorted(classes)
-    train, test = list_split(folder / "train", names), list_split(folder / "test", names)
+    passed_over = PassedOver()
+    train, test = (list_split(folder / split, names, passed_over) for split in ("train", "test"))
     if len(names) != expected:
         raise DataError(f"{folder / 'train'}: {len(names)} class folders instead of the {expected} of {cfg.name}")
-    return RawDataset(cfg.name, tuple(names), train, test)
+    return RawDataset(cfg.name, tuple(names), train, test, passed_over=passed_over.lines(folder))
 
 
 def _torchvision_class(variant: _Variant) -> Any:
@@ -258,11 +259,24 @@ def _read_archive(archive: Path, base: str, sums: Mapping[str, str]) -> dict[str
 
 
 def _verify(files: Mapping[str, bytes], sums: Mapping[str, str], where: Path) -> None:
-    """Raise DataError naming the first file whose MD5 sum is not the published one."""
-    for name, content in files.items():
-        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if found != sums[name]:
-            raise DataError(
-                f"{where / name}: truncated or damaged: {len(content)} bytes with MD5 {found} instead of {sums[name]}; "
-                "delete it, then dataset.download=true fetches it again"
-            )
+    """Raise DataError naming the first file whose MD5 sum is not the published one.
+
+    If no file is a published one and all of them end as a whole pickle does, nothing is damaged: the data is another.
+    """
+    found = {name: hashlib.md5(content, usedforsecurity=False).hexdigest() for name, content in files.items()}
+    wrong = [name for name in files if found[name] != sums[name]]
+    if not wrong:
+        return
+    name = wrong[0]
+    data = [other for other in files if "meta" not in other]
+    differs = f"MD5 {found[name]} instead of {sums[name]}"
+    if set(data) <= set(wrong) and all(files[other].endswith(pickle.STOP) for other in wrong):
+        raise DataError(
+            f"{where / name}: not the published file, nor is any data file beside it: {differs}; only published files "
+            "are unpickled, since a pickle can run code; images of your own go into class folders, "
+            "train/<class>/*.png and test/<class>/*.png"
+        )
+    raise DataError(
+        f"{where / name}: truncated or damaged, or not the published file: {len(files[name])} bytes with {differs}; "
+        "delete it, then dataset.download=true fetches it again"
+    )

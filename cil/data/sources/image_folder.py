@@ -11,9 +11,8 @@ for both splits: a class folder that only val/ has is left out, with a warning u
 Imports no torch.
 """
 
-import hashlib
 import logging
-from collections import Counter
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +20,17 @@ import numpy as np
 
 from cil.config.schema import DatasetConfig
 from cil.data.base import ImageSet, RawDataset
-from cil.data.sources._folders import absolute, class_folders, list_split, loose_image
+from cil.data.class_list import ClassList, read_class_list
+from cil.data.sources._folders import (
+    ANNOTATIONS,
+    PassedOver,
+    absolute,
+    class_folders,
+    is_image,
+    list_split,
+    loose_image,
+)
+from cil.data.sources._layouts import what_is_there
 from cil.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
@@ -32,30 +41,6 @@ _HOW_TO_GET = {
     "imagenet100": "to get it: set dataset.root to an ImageNet (ILSVRC 2012, https://image-net.org/download) sorted "
     "into class folders, and choose the classes of a full one with dataset.class_list",
 }
-_ANNOTATIONS = "val_annotations.txt"
-
-
-def read_class_list(path: str) -> tuple[list[str], str]:
-    """Sorted class names of a class-list file, and its sha256.
-
-    One class-folder name a line; blank lines and lines that start with # are skipped; the order of the lines does
-    not matter. Raises ConfigError if the file cannot be read, is empty, or names a class twice.
-    """
-    try:
-        content = absolute(path).read_bytes()
-        lines = [line.strip() for line in content.decode().splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(
-            f"dataset.class_list: {absolute(path)}: {reason}; valid: a text file with one class a line"
-        ) from error
-    names = [line for line in lines if line and not line.startswith("#")]
-    if not names:
-        raise ConfigError(f"dataset.class_list: {absolute(path)} names no class; valid: one class-folder name a line")
-    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
-    if repeated:
-        raise ConfigError(f"dataset.class_list: {absolute(path)} names {repeated[0]} twice; valid: every class once")
-    return sorted(names), hashlib.sha256(content).hexdigest()
 
 
 def _find(cfg: DatasetConfig) -> Path | None:
@@ -79,8 +64,11 @@ def _folder(cfg: DatasetConfig) -> Path:
         raise ConfigError(
             f"dataset.root: {root / 'train'} has images directly in it and no class folders; expected {expected}"
         )
+    seen = what_is_there(root)
+    if seen is not None:
+        raise ConfigError(f"dataset.root: {seen}; expected {expected}")
     state = "" if root.exists() else " (it does not exist)"
-    annotated = f" or, as published, val/images/* with val/{_ANNOTATIONS}" if cfg.name == "tiny_imagenet" else ""
+    annotated = f" or, as published, val/images/* with val/{ANNOTATIONS}" if cfg.name == "tiny_imagenet" else ""
     how = _HOW_TO_GET.get(cfg.name, "sort your images into these folders")
     download = "; dataset.download=true works for cifar10 and cifar100 only" if cfg.download else ""
     raise ConfigError(
@@ -95,7 +83,7 @@ def _class_names(cfg: DatasetConfig, folder: Path) -> list[str]:
     Fewer folders than that are no such error: then one is missing, which `load` reports.
     """
     if cfg.class_list is not None:
-        names, origin = read_class_list(cfg.class_list)[0], f"class_list {cfg.class_list}"
+        names, origin = read_class_list(cfg.class_list).names, f"class_list {cfg.class_list}"
         choose = ""
     else:
         names, origin = class_folders(folder / "train"), str(folder / "train")
@@ -128,39 +116,51 @@ def load(cfg: DatasetConfig) -> RawDataset:
     """
     folder = _folder(cfg)
     names = _class_names(cfg, folder)
-    train = list_split(folder / "train", names)
+    class_list = None if cfg.class_list is None else read_class_list(cfg.class_list)
+    passed_over = PassedOver()
+    train = list_split(folder / "train", names, passed_over, class_list)
     if cfg.classes is not None and len(names) < cfg.classes:
         raise DataError(f"{folder / 'train'}: {len(names)} classes, but dataset.classes is {cfg.classes}")
-    chosen = None
-    if cfg.class_list is not None:
-        chosen = (Path(cfg.class_list).name, read_class_list(cfg.class_list)[1])
-    return RawDataset(cfg.name, tuple(names), train, _load_val(folder, names, chosen is not None), class_list=chosen)
+    val = _load_val(folder, names, passed_over, class_list)
+    chosen = None if class_list is None else (class_list.path.name, class_list.sha256)
+    return RawDataset(cfg.name, tuple(names), train, val, class_list=chosen, passed_over=passed_over.lines(folder))
 
 
-def _load_val(folder: Path, names: Sequence[str], listed: bool) -> ImageSet:
-    """The evaluation split of the classes `names`. `listed`: a class list chose them, so others are expected."""
+def _load_val(folder: Path, names: Sequence[str], passed_over: PassedOver, class_list: ClassList | None) -> ImageSet:
+    """The evaluation split of the classes `names`. With a class list, folders of other classes are expected."""
     split = folder / "val" if (folder / "val").is_dir() or not (folder / "test").is_dir() else folder / "test"
     there = class_folders(split)
-    if (split / _ANNOTATIONS).is_file() and "images" in there and not set(names) <= set(there):
-        return _load_annotated(split, names)
+    if "images" in there and not set(names) <= set(there):
+        if (split / ANNOTATIONS).is_file():
+            return _load_annotated(split, names, passed_over)
+        if there == ["images"]:
+            raise DataError(
+                f"{split}: looks like Tiny-ImageNet's val/ as published, but {ANNOTATIONS}, which names the classes of "
+                f"its images, is missing; expected that file, or class folders {split}/<class>/*"
+            )
     unknown = sorted(set(there) - set(names))
-    if unknown and not listed:
+    if unknown and class_list is None:
         log.warning("%s: %d folders without a class in train/ are left out: %s", split, len(unknown), unknown[0])
-    return list_split(split, names)
+    return list_split(split, names, passed_over, class_list)
 
 
-def _load_annotated(split: Path, names: Sequence[str]) -> ImageSet:
+def _load_annotated(split: Path, names: Sequence[str], passed_over: PassedOver) -> ImageSet:
     """Tiny-ImageNet's val/ as published: val_annotations.txt has lines of file, class and a box, tab-separated."""
-    annotations = split / _ANNOTATIONS
+    annotations = split / ANNOTATIONS
     files: dict[str, list[str]] = {name: [] for name in names}
+    annotated = set()
     for number, line in enumerate(annotations.read_text().splitlines(), start=1):
         parts = line.split("\t")
         if len(parts) < 2:
             raise DataError(f"{annotations}: line {number} is not 'file<TAB>class...': {line[:60]!r}")
+        annotated.add(parts[0])
         if parts[1] in files:
             files[parts[1]].append(str(split / "images" / parts[0]))
     for name, paths in files.items():
         if not paths:
             raise DataError(f"{annotations}: no image of class {name}")
+    extra = sorted(name for name in os.listdir(split / "images") if is_image(name) and name not in annotated)
+    if extra:
+        passed_over.notes.append(f"{annotations}: {len(extra)} images beside it have no line, passed over: {extra[0]}")
     labels = np.repeat(np.arange(len(names), dtype=np.int64), [len(files[name]) for name in names])
     return ImageSet(labels, paths=np.array([path for name in names for path in sorted(files[name])]))

@@ -6,10 +6,11 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cil.config.schema import DatasetConfig
 from cil.data.sources import count_classes, load_dataset, locate
-from cil.data.sources.image_folder import load, read_class_list
+from cil.data.sources.image_folder import load
 from cil.errors import ConfigError, DataError
 from tests.data.sources.trees import write_image, write_tree
 
@@ -41,14 +42,54 @@ def test_sorted_classes_and_files(tree):
     assert raw.class_list is None
 
 
-def test_hidden_entries_and_other_files_are_ignored(tree):
-    expected = names_of(load(config(tree)).train)
+def test_hidden_entries_are_ignored_and_other_files_counted(tree):
+    whole = load(config(tree))
+    assert whole.passed_over == ()
+    expected = names_of(whole.train)
     write_image(tree / "train" / ".hidden" / "x.png")
     write_image(tree / "train" / "a" / "._000.png")
     write_image(tree / "train" / "a" / ".cache" / "x.png")
     (tree / "train" / "a" / "notes.txt").write_text("x")
     (tree / "train" / "README.md").write_text("x")
-    assert names_of(load(config(tree)).train) == expected
+    for name in ("b/x.heic", "b/deep/y.HEIC", "c/Makefile", "c/odd.\n"):
+        (tree / "val" / name).parent.mkdir(exist_ok=True)
+        (tree / "val" / name).write_text("x")
+    raw = load(config(tree))
+    assert names_of(raw.train) == expected
+    assert raw.passed_over == (
+        f"{tree}: 6 files passed over that are no images by their suffix: 2 .heic, 1 (none), 1 '.\\n', 1 .md, 1 .txt",
+    )
+    (tree / "val" / "c" / "Makefile").unlink()
+    assert load(config(tree)).passed_over[0].startswith(f"{tree}: 5 files")
+
+
+def test_one_file_and_many_suffixes(tree):
+    (tree / "train" / "a" / "x.1").write_text("x")
+    one = "1 file passed over that is no image by its suffix: 1 .1"
+    assert load(config(tree)).passed_over == (f"{tree}: {one}",)
+    for number in range(2, 9):
+        (tree / "train" / "a" / f"x.{number}").write_text("x")
+    assert load(config(tree)).passed_over[0].endswith("suffix: 1 .1, 1 .2, 1 .3, 1 .4, 1 .5, 3 others")
+
+
+def test_images_beside_the_class_folders_are_said(tree):
+    for name in ("z.png", "y.png"):
+        write_image(tree / "train" / name)
+    assert load(config(tree)).passed_over == (
+        f"{tree}/train: 2 images lie outside the class folders, passed over: y.png",
+    )
+    assert load_dataset(config(tree, size=8)).passed_over == load(config(tree)).passed_over
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".avif", ".jp2", ".tga", ".apng", ".WebP", ".mpo", ".qoi"])
+def test_whatever_pillow_reads_is_an_image(tree, suffix):
+    if suffix not in Image.registered_extensions() and suffix in (".avif", ".qoi"):
+        pytest.skip("this Pillow does not know the format")
+    write_image(tree / "train" / "a" / f"zz{suffix}", value=3)
+    raw = load_dataset(config(tree, size=8))
+    assert raw.passed_over == ()
+    assert np.bincount(raw.train.labels).tolist() == [4, 3, 3, 3]
+    assert raw.train.pixels[3].std() > 10, "an image, not a black square"
 
 
 def test_nested_images_links_and_upper_case_suffixes(tree, tmp_path):
@@ -92,25 +133,8 @@ def test_class_list_chooses_classes(tree, tmp_path):
     assert raw.classes == ("b", "c-1")
     assert names_of(raw.test) == ["val/b/000.png", "val/b/001.png", "val/c-1/000.png", "val/c-1/001.png"]
     assert raw.test.labels.tolist() == [0, 0, 1, 1]
-    assert raw.class_list == ("two.txt", hashlib.sha256(listed.read_bytes()).hexdigest())
+    assert raw.class_list == ("two.txt", hashlib.sha256(b"b\nc-1").hexdigest())
     assert count_classes(config(tree, class_list=str(listed))) == 2
-
-
-@pytest.mark.parametrize(
-    ("content", "match"),
-    [
-        ("a\nb\na\n", "names a twice"),
-        ("# nothing\n", "names no class"),
-        (None, "No such file"),
-        (b"\xff\xfe\x00", "not UTF-8"),
-    ],
-)
-def test_faulty_class_list(tmp_path, content, match):
-    path = tmp_path / "list.txt"
-    if content is not None:
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(ConfigError, match=rf"dataset\.class_list: {path}.*{match}.*valid: "):
-        read_class_list(str(path))
 
 
 @pytest.mark.parametrize("classes", [1, 3])
@@ -122,8 +146,11 @@ def test_class_list_of_another_length(tree, tmp_path, classes):
 
 def test_listed_class_without_folder(tree, tmp_path):
     (tmp_path / "list.txt").write_text("a\nzebra\n")
-    with pytest.raises(DataError, match=f"{tree / 'train' / 'zebra'}: class folder is missing"):
-        load(config(tree, class_list=str(tmp_path / "list.txt")))
+    where = f"it is named in {tmp_path / 'list.txt'}, line 2$"
+    for split in ("train", "val"):
+        with pytest.raises(DataError, match=f"{tree / split / 'zebra'}: class folder is missing; {where}"):
+            load(config(tree, class_list=str(tmp_path / "list.txt")))
+        write_image(tree / "train" / "zebra" / "0.png")
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -131,7 +158,9 @@ def test_empty_class_folder(tree, split):
     shutil.rmtree(tree / split / "b")
     (tree / split / "b").mkdir()
     (tree / split / "b" / "notes.txt").write_text("x")
-    with pytest.raises(DataError, match=f"{tree / split / 'b'}: class folder is empty"):
+    with pytest.raises(
+        DataError, match=f"{tree / split / 'b'}: class folder is empty: no image in it .1 file.* 1 .txt"
+    ):
         load(config(tree))
 
 
@@ -231,6 +260,7 @@ def tiny_config(tiny, **keys):
 
 def test_tiny_imagenet_as_published(tiny):
     raw = load(tiny_config(tiny, classes=2))
+    assert raw.passed_over == (), "the lists that belong to it are not said"
     assert raw.classes == ("n01", "n02")
     assert [path.split("/")[-1] for path in raw.test.paths] == ["val_1.JPEG", "val_3.JPEG", "val_0.JPEG", "val_2.JPEG"]
     assert raw.test.labels.tolist() == [0, 0, 1, 1]
@@ -262,3 +292,38 @@ def test_annotated_image_that_is_missing(tiny):
     (tiny / "val" / "images" / "val_3.JPEG").unlink()
     with pytest.raises(DataError, match=r"val_3\.JPEG: No such file"):
         load_dataset(tiny_config(tiny, size=64))
+
+
+def test_image_without_annotation_is_said(tiny):
+    write_image(tiny / "val" / "images" / "val_9.JPEG", size=64)
+    (line,) = load(tiny_config(tiny)).passed_over
+    assert line == f"{tiny}/val/val_annotations.txt: 1 images beside it have no line, passed over: val_9.JPEG"
+
+
+def test_tiny_imagenet_by_another_name(tiny):
+    published = load(tiny_config(tiny))
+    assert load(config(tiny)).test.paths.tolist() == published.test.paths.tolist()
+    with pytest.raises(ConfigError, match=f"but {tiny} has; set dataset.root to that"):
+        locate(config(tiny.parent))
+    (tiny / "val" / "val_annotations.txt").unlink()
+    with pytest.raises(DataError, match=r"val: looks like Tiny-ImageNet's val/ as published, but val_annotations\.txt"):
+        load(config(tiny))
+
+
+@pytest.mark.parametrize("inner", ["", "CUB_200_2011"])
+def test_cub_is_recognised(tmp_path, inner):
+    root = tmp_path / inner
+    write_image(root / "images" / "001.Black_footed_Albatross" / "x.jpg")
+    for name in ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt"):
+        (root / name).write_text("1 x\n")
+    said = (
+        rf"dataset\.root: {root} looks like CUB-200-2011 in its original layout, which is not supported yet; expected "
+    )
+    with pytest.raises(ConfigError, match=said + r"train/<class>/\* and val/<class>/\*$"):
+        locate(config(tmp_path))
+
+
+def test_class_folders_without_a_split_are_recognised(tmp_path):
+    write_image(tmp_path / "ant" / "x.jpg")
+    with pytest.raises(ConfigError, match="has class folders of images, but they are not divided into train/ and val/"):
+        locate(config(tmp_path))

@@ -1,0 +1,67 @@
+"""Class-list files: which class folders a run uses. Imports no torch and nothing that is slow.
+
+A list names one class folder a line. Order, line ends (LF or CRLF), a byte-order mark, blank lines, lines that start
+with # and white space around a name mean nothing: lists of the same names are the same list, with the same hash.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cil.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """A class list as read. lines: line number (from 1) by class name, in the sorted order of the names."""
+
+    path: Path
+    lines: dict[str, int]
+
+    @property
+    def names(self) -> list[str]:
+        """Sorted class names."""
+        return list(self.lines)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the sorted names: the same for every file that names the same classes."""
+        return hashlib.sha256("\n".join(self.lines).encode()).hexdigest()
+
+    def place(self, name: str) -> str:
+        """'FILE, line N' of a class."""
+        return f"{self.path}, line {self.lines[name]}"
+
+
+def read_class_list(path: str) -> ClassList:
+    """Read a class list; ~ is expanded.
+
+    Raises ConfigError naming file and line if the file cannot be read, is not UTF-8, names no class, names one twice,
+    or has a line that cannot be the name of a folder.
+    """
+    file = Path(os.path.abspath(os.path.expanduser(path)))
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"dataset.class_list: {file}: {reason}; valid: a text file with one class a line") from error
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        name = line.strip()
+        if not name or name.startswith("#"):
+            continue
+        where = f"dataset.class_list: {file}, line {number}"
+        if "/" in name or name == "..":
+            raise ConfigError(f"{where}: {name!r} is a path; valid: the name of a class folder, such as n01440764")
+        if name in lines:
+            raise ConfigError(f"{where}: {name} is named twice, first in line {lines[name]}; valid: every class once")
+        lines[name] = number
+    if not lines:
+        raise ConfigError(f"dataset.class_list: {file} names no class; valid: one class-folder name a line")
+    return ClassList(file, dict(sorted(lines.items())))
+
+
+def names_hash(path: str) -> str:
+    """SHA-256 (64 hex digits) of the sorted class names in a class list. Raises ConfigError like `read_class_list`."""
+    return read_class_list(path).sha256
