@@ -20,9 +20,9 @@ def test_tasks_stand_in_numeric_order_and_absent_values_as_a_dash():
 
 
 def test_a_zero_has_no_sign():
-    history = AccuracyHistory()
-    history.add({kind: [50.0] for kind in KINDS}, dict.fromkeys(KINDS, 50.0))
-    history.add({kind: [50.0 + 1e-9, 50.0] for kind in KINDS}, dict.fromkeys(KINDS, 50.0))
+    history, names = AccuracyHistory(HEADS), kinds(HEADS)
+    history.add({kind: [50.0] for kind in names}, dict.fromkeys(names, 50.0))
+    history.add({kind: [50.0 + 1e-9, 50.0] for kind in names}, dict.fromkeys(names, 50.0))
     result = {"matrices": history.matrices, "curves": history.curves} | history.figures()
     assert result["forgetting_top1"] < 0
     assert result_table(result).splitlines()[-1].split() == ["forgetting", "0.0", "0.0"]
