@@ -11,7 +11,7 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import connection, forkserver, resource_tracker
 from typing import Any
 
 import numpy as np
@@ -145,6 +145,27 @@ def _start_forkserver() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+class WorkerDied(Exception):
+    """A worker process ended before its work was done. The message is one line with advice."""
+
+
+def _one_has_ended(workers: list[Any]) -> bool:
+    """Whether one of the processes is no more, or comes to its end within two seconds."""
+    return bool(connection.wait([worker.sentinel for worker in workers], timeout=2))
+
+
+def _why_it_died(codes: list[int], workers: int) -> str:
+    """codes: exit codes of the workers that ended, -N for signal N."""
+    how = "for an unknown reason"
+    if codes:
+        how = f"by signal {-codes[0]}, {signal.strsignal(-codes[0])}" if codes[0] < 0 else f"with exit code {codes[0]}"
+    return (
+        f"a worker process that decodes images ended ({how}), most likely for want of memory: set dataset.num_workers "
+        f"lower (now {workers}; 0 starts none) or the batch size, or give a container more memory and a larger "
+        "/dev/shm (docker run --shm-size=8g); resume=RUN then continues from the last checkpoint"
+    )
+
+
 class DecoderPool:
     """Worker processes that serve requests in order; 0 workers: the calling process does it.
 
@@ -160,8 +181,9 @@ class DecoderPool:
         self._iterator: Any = None
 
     def run(self, requests: Iterable[BatchRequest]) -> Iterator[Tensor]:
-        """Decoded batches in the order of the requests. Raises DataError for an image that cannot be read.
+        """Decoded batches in the order of the requests.
 
+        Raises DataError for an image that cannot be read, WorkerDied if a worker process ends.
         A new run ends an unfinished one: taking another batch from that raises RuntimeError.
         """
         if self._loader is None:
@@ -171,13 +193,31 @@ class DecoderPool:
         run_iterator = iter(self._loader)
         # A DataLoader gives back one iterator for all its runs; `pending` tells the runs apart.
         self._iterator = run_iterator
-        for result in run_iterator:
+        for result in self._until_a_worker_dies(run_iterator):
             if isinstance(result, DataError):
                 self.close()
                 raise result
             yield result
             if self._requests.pending is not pending:
                 raise RuntimeError("this run has ended: the decoder pool was closed, or another run has begun")
+
+    def _until_a_worker_dies(self, results: Iterator[Any]) -> Iterator[Any]:
+        """The results, with WorkerDied in place of what the loss of a worker leads to.
+
+        That is the DataLoader's RuntimeError, or EOFError or OSError from taking over a batch of a worker just killed.
+        """
+        try:
+            yield from results
+        except (RuntimeError, EOFError, OSError) as error:
+            workers = list(getattr(results, "_workers", ()))
+            # Not what was raised inside a worker ("Caught ..."): that one lives on.
+            if not workers or str(error).startswith("Caught ") or not _one_has_ended(workers):
+                raise
+            codes = [worker.exitcode for worker in workers if worker.exitcode]
+            for worker in workers:  # they ignore SIGTERM, and may wait for ever for a lock that the dead one holds
+                worker.kill()
+            self.close()
+            raise WorkerDied(_why_it_died(codes, self._num_workers)) from error
 
     def close(self) -> None:
         """Stop the worker processes."""

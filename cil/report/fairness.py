@@ -63,7 +63,7 @@ def _test_sets(runs: Sequence[Run]) -> dict[int, Hashable]:
     values: dict[int, Hashable] = {}
     for run in runs:
         keys = tuple(repr(run.settings.get(key)) for key in TEST_SET_KEYS if key != "dataset.class_list")
-        values[id(run)] = (keys, (run.result.get("class_list") or {}).get("sha256"))
+        values[id(run)] = (keys, _class_list(run))
     counts: dict[Hashable, set[tuple[Any, ...]]] = defaultdict(set)
     images = {
         id(run): tuple((task.get("test_images"), *task.get("names", ())) for task in run.result["tasks"])
@@ -72,6 +72,21 @@ def _test_sets(runs: Sequence[Run]) -> dict[int, Hashable]:
     for run in runs:  # images and names can be compared only where the classes come in the same order
         counts[run.order].add(images[id(run)])
     return {id(run): (values[id(run)], images[id(run)] if len(counts[run.order]) > 1 else None) for run in runs}
+
+
+def _class_list(run: Run) -> str | None:
+    """Hash of the sorted names of the class list, None without one.
+
+    Made from the names in the result, where all are there: older results hold a hash of the file's bytes, by which the
+    same list in another order was another one.
+    """
+    stored = run.result.get("class_list")
+    if not stored:
+        return None
+    names = {name for task in run.result["tasks"] for name in task.get("names", ())}
+    if len(names) == len(run.result["class_order"]):
+        return sha256("\n".join(sorted(names)).encode()).hexdigest()
+    return stored.get("sha256")
 
 
 def _show_order(run: Run) -> str:

@@ -71,14 +71,29 @@ def test_key_order_does_not_count():
     assert run_id(dict(reversed(effective.items()))) == run_id(effective)
 
 
-def test_a_class_list_counts_by_content(tmp_path):
+def test_a_class_list_counts_by_its_names(tmp_path):
     effective = one().effective
-    ids = []
-    for name, text in (("a", "x\ny\n"), ("b", "x\ny\n"), ("c", "x\n")):
-        (tmp_path / name).write_text(text)
+    ids = {}
+    texts = {"a": "x\ny\n", "b": "x\ny\n", "order": "y\nx", "layout": "\ufeff# two\r\n\r\n y\r\nx\r\n", "less": "x\n"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, newline="")
         effective["dataset"]["class_list"] = str(tmp_path / name)
-        ids.append(run_id(effective))
-    assert ids[0] == ids[1] != ids[2]
+        ids[name] = run_id(effective)
+    assert ids["a"] == ids["b"] == ids["order"] == ids["layout"] != ids["less"]
+    (tmp_path / "a").write_text("x\nz\n")
+    effective["dataset"]["class_list"] = str(tmp_path / "a")
+    assert run_id(effective) not in ids.values(), "an edited list is another run"
+
+
+def test_a_list_that_is_gone_still_leaves_an_id():
+    effective = one().effective
+    effective["dataset"]["class_list"] = "/nowhere/list.txt"
+    assert run_id(effective) != run_id(one().effective)
+
+
+def test_the_id_without_a_class_list_is_what_it_was():
+    kept = {"dataset": {"class_list": None, "classes": 10, "root": None}, "trainer": {}, "seed": 0}
+    assert run_id(kept) == "4ecaa6238cbc"
 
 
 def test_run_id_leaves_its_argument_alone():

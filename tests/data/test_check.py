@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cil.config.schema import DatasetConfig
 from cil.data import check
@@ -43,6 +44,34 @@ def test_a_whole_data_set(tree, capsys):
         ["class", "train", "test"], ["ant", "3", "2"], ["bee", "3", "2"], ["cat", "3", "2"], ["all", "9", "6"]
     ]  # fmt: skip
     assert "15 images, none broken" in out
+
+
+def test_files_passed_over_are_said_by_the_check_and_once_by_a_run(tree, tmp_path, capsys, caplog):
+    for name in ("train/ant/a.heic", "val/bee/b.heic", "val/bee/README"):
+        (tree / name).write_text("x")
+    said = f"{tree}: 3 files passed over that are no images by their suffix: 2 .heic, 1 (none)"
+    code, out, _ = run_check(capsys, "image_folder", f"dataset.root={tree}", "dataset.num_workers=0")
+    assert code == 0
+    assert out.splitlines()[-2:] == [f"warning: {said}", "image_folder: 15 images, none broken"]
+    start(tree, tmp_path)
+    assert capsys.readouterr().out == f"warning: {said}\n"
+    assert caplog.messages == [said]
+
+
+def test_a_float_image_outside_every_range_is_broken(tree, capsys):
+    path = tree / "val" / "ant" / "x.tif"
+    Image.fromarray(np.full((8, 8), 300, dtype=np.float32)).save(path)
+    code, out, _ = run_check(capsys, "image_folder", f"dataset.root={tree}", "dataset.num_workers=0")
+    assert code == 1
+    assert f"broken: {path}: floating-point values from 300 to 300; valid: 0 to 1, or 0 to 255" in out
+
+
+def test_a_note_belongs_to_the_names_of_a_class_list(tree, tmp_path):
+    paths = []
+    for name, text in (("a", "ant\nbee\n"), ("b", "# two\r\nbee\r\nant\r\n"), ("c", "ant\ncat\n")):
+        (tmp_path / name).write_text(text, newline="")
+        paths.append(check.note_path(config(tree, class_list=str(tmp_path / name))))
+    assert paths[0] == paths[1] != paths[2]
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -1,5 +1,7 @@
 import multiprocessing
+import os
 import pickle
+import signal
 import time
 
 import numpy as np
@@ -9,7 +11,7 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.transforms import functional as F
 
-from cil.data.decoding import BatchDecoder, BatchRequest, DecoderPool, random_box
+from cil.data.decoding import BatchDecoder, BatchRequest, DecoderPool, WorkerDied, random_box
 from cil.data.image_files import centre_resized
 from cil.errors import DataError
 from cil.seeding import generator
@@ -167,3 +169,36 @@ def test_a_broken_file_stops_the_pool_with_the_plain_error(tmp_path, workers):
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert live_workers() <= before
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGBUS])
+def test_a_killed_worker_is_one_line_with_advice(tmp_path, signum):
+    paths = write_images(tmp_path, 9).tolist()
+    pool = DecoderPool(BatchDecoder(24, True, 28), 2, pin_memory=False)
+    before = set(multiprocessing.active_children())
+    run = pool.run(BatchRequest(paths, (1, 1, 0, step)) for step in range(10_000))
+    next(run)
+    victim = next(iter(set(multiprocessing.active_children()) - before))
+    os.kill(victim.pid, signum)
+    with pytest.raises(WorkerDied) as caught:
+        for _ in run:
+            pass
+    message = str(caught.value)
+    assert f"by signal {signum.value}" in message
+    for advice in ("dataset.num_workers lower (now 2", "batch size", "/dev/shm"):
+        assert advice in message
+    assert "\n" not in message
+    assert len(next(pool.run([BatchRequest(paths[:2], None)]))) == 2, "a later run starts new workers"
+    pool.close()
+
+
+class _Faulty(BatchDecoder):
+    def __getitem__(self, request):
+        raise RuntimeError("a fault of the program")
+
+
+def test_a_fault_inside_a_worker_is_not_taken_for_its_death(tmp_path):
+    pool = DecoderPool(_Faulty(24, False, 28), 1, pin_memory=False)
+    with pytest.raises(RuntimeError, match="a fault of the program"):
+        next(pool.run([BatchRequest([], None)]))
+    pool.close()

@@ -1,10 +1,16 @@
 """Decoding: every mode becomes three channels; files and arrays are resized alike."""
 
+import struct
+import subprocess
+import sys
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from cil.data.image_files import centre_resized, decode_files, open_rgb, resize_pixels
+from cil.data.image_files import centre_resized, decode_files, image_suffixes, open_rgb, resize_pixels
+from cil.errors import DataError
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "CMYK", "RGB"])
@@ -18,9 +24,110 @@ def test_every_mode_becomes_rgb(tmp_path, mode):
         np.testing.assert_allclose(np.asarray(image)[..., 1], grey, atol=1)
 
 
-def test_sixteen_bit_grey_is_scaled(tmp_path):
-    Image.fromarray((np.arange(16, dtype=np.uint16) * 4096).reshape(4, 4)).save(tmp_path / "x.png")
-    assert np.asarray(open_rgb(str(tmp_path / "x.png")))[..., 0].ravel().tolist() == [16 * i for i in range(16)]
+def test_suffixes_are_those_of_images_that_pillow_reads():
+    suffixes = image_suffixes()
+    published = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp"}
+    assert published | {".jfif", ".jpe", ".jp2", ".j2k", ".tga", ".apng", ".mpo", ".ico"} <= suffixes
+    assert not suffixes & {".pdf", ".ps", ".eps", ".wmf", ".emf", ".mpg", ".mpeg", ".h5", ".grib", ".palm", ".txt", ""}
+
+
+def test_suffixes_do_not_depend_on_what_else_is_installed():
+    code = "from PIL import Image; Image.init()\n"
+    code += "Image.register_open('ODD', lambda *a: None); Image.register_extension('ODD', '.odd')\n"
+    code += "from cil.data.image_files import image_suffixes; import sys\n"
+    code += "sys.exit('.odd' in image_suffixes() or '.png' not in image_suffixes() or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+def levels(path) -> list[int]:
+    """The grey values of an image file, which must be the same in all channels."""
+    pixels = np.asarray(open_rgb(str(path)))
+    assert (pixels == pixels[..., :1]).all()
+    return pixels[..., 0].ravel().tolist()
+
+
+def png16(path, values, channels: int) -> None:
+    """A 16-bit PNG of [H, W], the same in all channels; Pillow writes grey ones only."""
+    height, width = values.shape
+    rows = np.repeat(values.astype(">u2")[..., None], channels, axis=2)
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, {1: 0, 3: 2}[channels], 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))),
+        (b"IEND", b""),
+    ]
+    chunks = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
+SIXTEEN = np.arange(16).reshape(4, 4) * 4096 + 255
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sixteen_bits_give_their_high_byte_in_grey_as_in_colour(tmp_path, channels):
+    png16(tmp_path / "x.png", SIXTEEN, channels)
+    assert levels(tmp_path / "x.png") == [16 * i for i in range(16)]
+
+
+def test_sixteen_bits_of_other_formats(tmp_path):
+    Image.fromarray(SIXTEEN.astype(np.uint16)).save(tmp_path / "x.tif")
+    Image.fromarray(SIXTEEN.astype(np.int32)).save(tmp_path / "wide.tif")
+    (tmp_path / "x.pgm").write_bytes(b"P5 4 4 65535\n" + SIXTEEN.astype(">u2").tobytes())
+    for name in ("x.tif", "wide.tif", "x.pgm"):
+        assert levels(tmp_path / name) == [16 * i for i in range(16)], name
+
+
+def test_an_all_black_sixteen_bit_image_is_black(tmp_path):
+    Image.fromarray(np.zeros((2, 2), dtype=np.uint16)).save(tmp_path / "x.png")
+    assert levels(tmp_path / "x.png") == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.0, 0.25, 0.5, 1.0], [0, 64, 128, 255]),
+        ([0.0, 1.0, 1.4, 254.6], [0, 1, 1, 255]),
+        ([0.0, 0.0, 0.0, 0.0], [0, 0, 0, 0]),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".tif", ".pfm"])
+def test_floating_point_grey(tmp_path, values, expected, suffix):
+    if suffix not in image_suffixes():
+        pytest.skip("this Pillow does not know the format")
+    Image.fromarray(np.array(values, dtype=np.float32).reshape(2, 2)).save(tmp_path / f"x{suffix}")
+    assert levels(tmp_path / f"x{suffix}") == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.float32([0, -0.1, 0.5, 1]), "floating-point values from -0.1 to 1; valid: 0 to 1, or 0 to 255"),
+        (np.float32([0, 1, 2, 256]), "floating-point values from 0 to 256; valid"),
+        (np.float32([0, 1, 2, np.nan]), "floating-point values from nan to nan; valid"),
+        (np.float32([0, 1, 2, np.inf]), "floating-point values from 0 to inf; valid"),
+        (np.int32([-1, 0, 0, 9000]), "integers from -1 to 9000; valid: 8 bits, or 0 to 65535 in 16 bits"),
+        (np.int32([0, 0, 0, 65536]), "integers from 0 to 65536; valid"),
+        (np.int32([0, 100, 200, 255]), "16 or 32 bits a pixel, but no value above 255: all black as such"),
+        (np.uint16([0, 0, 0, 1]), "16 or 32 bits a pixel, but no value above 1: all black as such"),
+    ],
+)
+def test_values_without_a_clear_meaning_are_refused(tmp_path, values, reason):
+    path = tmp_path / "x.tif"
+    Image.fromarray(values.reshape(2, 2)).save(path)
+    with pytest.raises(DataError) as error:
+        open_rgb(str(path))
+    assert f"cannot read image {path}: {reason}" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_pixels_are_taken_as_stored_whatever_exif_says(tmp_path):
+    stored = Image.fromarray(np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by a quarter
+    stored.save(tmp_path / "x.png", exif=exif)
+    assert Image.open(tmp_path / "x.png").getexif()[0x0112] == 6
+    np.testing.assert_array_equal(np.asarray(open_rgb(str(tmp_path / "x.png"))), np.asarray(stored))
 
 
 @pytest.mark.parametrize("size", [(20, 10), (10, 21), (7, 7), (5, 30)])

@@ -1,6 +1,7 @@
 """Confusions that the report makes impossible."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,21 @@ class TestMixtures:
         for name in ("a", "b"):
             class_list = {"file": "list.txt", "sha256": name * 64}
             write_run(tmp_path / name, result={"class_list": class_list}, dataset__class_list=f"/{name}.txt")
+        with pytest.raises(ReportError, match="2 test sets"):
+            report_of(tmp_path)
+
+    def test_one_class_list_written_in_two_ways(self, tmp_path: Path) -> None:
+        tasks = [{"task": 1, "size": 2, "classes": [0, 1], "names": ["car", "bus"], "test_images": 20}]
+        for name, sha in (("a", "a" * 64), ("b", sha256(b"bus\ncar").hexdigest())):
+            result = {"class_list": {"file": f"{name}.txt", "sha256": sha}, "tasks": tasks}
+            matrix = flat_matrix(50.0, tasks=1)
+            write_run(
+                tmp_path / name, matrix, seed=ord(name) - ord("a"), result=result, dataset__class_list=f"/{name}.txt"
+            )
+        assert table(report_of(tmp_path), "Results")[0]["n"] == "2", "an older result beside a newer one"
+        tasks[0]["names"] = ["car", "van"]
+        result = {"class_list": {"file": "c.txt", "sha256": sha}, "tasks": tasks}
+        write_run(tmp_path / "c", matrix, seed=3, result=result, dataset__class_list="/c.txt")
         with pytest.raises(ReportError, match="2 test sets"):
             report_of(tmp_path)
 

@@ -117,6 +117,23 @@ def test_damaged_batch_file_is_named(fake, kind):
         load_dataset(config(batches, classes))
 
 
+@pytest.mark.parametrize("archived", [False, True])
+@pytest.mark.parametrize("own_meta", [False, True])
+def test_files_of_ones_own_are_not_called_damaged(fake, tmp_path, archived, own_meta):
+    classes, batches, _ = fake
+    folder, label_key, meta, train_files = FILES[classes]
+    kept = (batches / folder / meta[0]).read_bytes()
+    own = FakeCifar(list(reversed(NAMES[classes])), train=4, test=1)
+    test_file = "test_batch" if classes == 10 else "test"
+    own.write_batches(batches / folder, label_key, meta, {"train": train_files, "test": [test_file]})
+    (batches / folder / meta[0]).write_bytes(kept + b"." if own_meta else kept)
+    root = make_archive(classes, batches, tmp_path / "archive").parent if archived else batches
+    with pytest.raises(DataError, match=r"not the published file.*MD5 .*run code.*train/<class>/\*\.png") as error:
+        load_dataset(config(root, classes))
+    assert "damaged" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.999])
 def test_truncated_archive_is_named(fake, tmp_path, share):
     classes, batches, _ = fake
@@ -184,6 +201,13 @@ def test_missing_class_folder_is_named(fake, splits):
         shutil.rmtree(folders / split / name)
     with pytest.raises(DataError, match=f"{folders / splits[0] / name}: class folder is missing"):
         load_dataset(config(folders, classes))
+
+
+def test_files_passed_over_in_class_folders_are_counted(fake):
+    classes, _, folders = fake
+    (folders / "test" / NAMES[classes][0] / "notes.txt").write_text("x")
+    counted = "1 file passed over that is no image by its suffix: 1 .txt"
+    assert load_dataset(config(folders, classes)).passed_over == (f"{folders}: {counted}",)
 
 
 def test_folders_of_another_count_are_refused(fake):
