@@ -6,7 +6,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from cil.data.class_list import names_hash
+from cil.config.class_list import names_hash
 from cil.errors import ConfigError
 
 RESULTS_VERSION = 1

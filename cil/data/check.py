@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from cil.config.class_list import names_hash
 from cil.config.schema import DatasetConfig
 from cil.data.base import ImageSet, RawDataset
-from cil.data.class_list import names_hash
 from cil.data.image_files import open_rgb
 from cil.data.sources import digits
 from cil.data.sources._folders import absolute

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cil.config.class_list import ClassList
 from cil.data.base import ImageSet
-from cil.data.class_list import ClassList
 from cil.data.image_files import image_suffixes
 from cil.errors import ConfigError, DataError
 

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cil.config.class_list import ClassList, read_class_list
 from cil.config.schema import DatasetConfig
 from cil.data.base import ImageSet, RawDataset
-from cil.data.class_list import ClassList, read_class_list
 from cil.data.sources._folders import (
     ANNOTATIONS,
     PassedOver,

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from cil.data.class_list import names_hash, read_class_list
+from cil.config.class_list import names_hash, read_class_list
 from cil.errors import ConfigError
 
 SAME = [
@@ -63,5 +63,5 @@ def test_a_fault_is_named_by_file_and_line(tmp_path, content, said):
 
 
 def test_reading_a_list_is_cheap():
-    code = "import sys, cil.data.class_list; sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'PIL')))"
+    code = "import sys, cil.config.class_list; sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'PIL')))"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
