@@ -13,7 +13,7 @@ def quota(cfg: MemoryConfig, known: int, total: int) -> int:
 
     Policy total: size // known, shrinking from task to task; fixed: size // total, always the same.
     """
-    return cfg.size // (known if cfg.policy == MemoryPolicy.total else total)
+    return (cfg.size or 0) // (known if cfg.policy == MemoryPolicy.total else total)
 
 
 class ExemplarMemory:

@@ -17,6 +17,8 @@ from cil.methods.base import Prediction, StepOutput
 from cil.models.tagfex_net import TagFexNet, TrainOutputs
 from cil.seeding import generator
 
+USES = ("loss", "margin_schedule", "ant_margin", "backbone.projector_hidden", "backbone.projector_out", "memory")
+
 
 class TagFex:
     """The TagFex objective around a TagFexNet; the contrastive loss is swappable (conf/loss)."""
@@ -26,8 +28,10 @@ class TagFex:
         self.config = config.method
         self.seed = config.seed
         self.loss_config = config.loss
-        self.contrastive_loss = make_loss(config.loss)
-        self.schedule = MarginSchedule(config.margin_schedule, config.ant_margin)
+        self.contrastive_loss = None if config.loss.name is None else make_loss(config.loss)
+        """None where it has no weight."""
+        schedule = config.margin_schedule
+        self.schedule = None if schedule.name is None else MarginSchedule(schedule, config.ant_margin)
         self.network = TagFexNet(config.backbone, config.method, lambda part: generator(self.seed, "init", part))
         self.compile = config.trainer.compile
         self.task: Task | None = None
@@ -47,7 +51,8 @@ class TagFex:
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Set the margin of this epoch."""
-        self.margin = self.schedule.margin(epoch, epochs, self.previous_gap)
+        if self.schedule is not None:
+            self.margin = self.schedule.margin(epoch, epochs, self.previous_gap)
 
     def end_epoch(self, metrics: Mapping[str, float | None]) -> None:
         """Remember the gap: a schedule may cap the next epoch's margin by it."""
@@ -60,13 +65,13 @@ class TagFex:
         terms: dict[str, Tensor] = {"cls": F.cross_entropy(_wide(outputs.logits), rows)}
         stats: dict[str, Stat] = {}
         opened: dict[str, Tensor] = {}
-        if weights["contrast"]:
+        if self.contrastive_loss is not None and weights["contrast"]:
             contrast = self.contrastive_loss(outputs.embeddings, outputs.embeddings, self.margin)
             terms["contrast"], opened = contrast.loss, contrast.parts
             stats |= {f"contrast/{name}": stat for name, stat in contrast.stats.items()}
         if outputs.teacher_embeddings is not None:
             terms |= self._expansion_terms(outputs, rows, terms["cls"], weights)
-            if weights["distill"]:
+            if self.contrastive_loss is not None and weights["distill"]:
                 assert outputs.predicted is not None
                 distill = self.contrastive_loss(outputs.predicted, outputs.teacher_embeddings, self.margin)
                 terms["distill"] = distill.loss
@@ -123,7 +128,7 @@ class TagFex:
             "cls": 1.0,
             "aux": c.aux_weight,
             "contrast": c.contrast_weight * (1 - share),
-            "distill": c.contrast_weight * c.distill_weight * share,
+            "distill": c.contrast_weight * (c.distill_weight or 0.0) * share,
             "trans_cls": c.trans_cls_weight,
             "transfer": c.transfer_weight,
         }

@@ -50,7 +50,7 @@ def make_forecast(config: RunConfig, tasks: Sequence[Task], device: torch.device
     forecast: Forecast = {
         "tasks": len(tasks),
         "parameters": sum(p.numel() for p in method.network.parameters()),
-        "exemplar_bytes": config.memory.size * 3 * config.dataset.image_size**2,
+        "exemplar_bytes": (config.memory.size or 0) * 3 * config.dataset.image_size**2,
         "device": device.type,
         "peak_bytes": None,
     }
@@ -127,7 +127,7 @@ def describe(forecast: Forecast, config: RunConfig) -> list[str]:
     parameters = forecast["parameters"]
     lines = [
         f"forecast: {_count(parameters)} parameters ({_size(4 * parameters)}) in task {forecast['tasks']}, "
-        f"{config.memory.size} exemplars ({_size(forecast['exemplar_bytes'])} of pixels)"
+        f"{config.memory.size or 0} exemplars ({_size(forecast['exemplar_bytes'])} of pixels)"
     ]
     if forecast["device"] == "cuda":
         peak = forecast["peak_bytes"]
