@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from cil.config.class_list import names_hash
+from cil.config.methods import available_methods
+from cil.config.parts import FIRST, part_versions
+from cil.config.usage import flat, key_facts, unused_by_method, why_unused
 from cil.errors import ConfigError
-
-RESULTS_VERSION = 1
-"""Raised whenever a change of the program moves numbers: results of two versions never share an identity."""
 
 NOT_IN_IDENTITY = (
     "name",
@@ -29,25 +29,48 @@ NOT_IN_IDENTITY = (
 
 
 def run_id(effective: dict[str, Any]) -> str:
-    """12 hex digits: sha256 of the canonical JSON of the effective configuration without NOT_IN_IDENTITY.
+    """12 hex digits: sha256 of the canonical JSON of `identity_part` and the versions of the parts that are used.
 
-    A class list counts with its names, not its path, order or layout.
+    A class list counts with its names, not its path, order or layout. Versions count where they are above the
+    first one.
     """
-    kept = identity_part(effective)
-    text = json.dumps([RESULTS_VERSION, kept], sort_keys=True, separators=(",", ":"), allow_nan=False)
+    raised = {part: version for part, version in part_versions(effective).items() if version != FIRST}
+    payload = [raised or FIRST, identity_part(effective)]
+    text = json.dumps(payload, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def identity_part(effective: dict[str, Any]) -> dict[str, Any]:
-    """The part of the effective configuration that can change results."""
+    """The part of the effective configuration that can change results.
+
+    Without what the method does not use, and without keys at their neutral value: a key that is added to the schema
+    leaves the identity of earlier runs alone.
+    """
     kept = deepcopy(effective)
-    for key in NOT_IN_IDENTITY:
+    for key in (*NOT_IN_IDENTITY, *_unused_by_method(kept), *_neutral(kept)):
         group, _, last = key.rpartition(".")
-        (kept[group] if group else kept).pop(last, None)
+        (kept.get(group, {}) if group else kept).pop(last, None)
     class_list = kept["dataset"]["class_list"]
     if class_list is not None:
         kept["dataset"]["class_list"] = _names_hash(class_list)
-    return kept
+    return {name: value for name, value in kept.items() if value != {}}
+
+
+def _unused_by_method(effective: dict[str, Any]) -> tuple[str, ...]:
+    method = effective["method"]["name"]
+    return unused_by_method(method) if method in available_methods() else ()
+
+
+def _neutral(effective: dict[str, Any]) -> list[str]:
+    """Keys at their neutral value, or null because they are unused."""
+    values = flat(effective)
+    return [
+        key
+        for key, facts in key_facts(values["method.name"]).items()
+        if "neutral" in facts
+        and key in values
+        and (values[key] == facts["neutral"] or why_unused(values, key) is not None)
+    ]
 
 
 def _names_hash(path: str) -> str:

@@ -8,8 +8,10 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from cil.config.keys import ALWAYS, facts_of
 from cil.config.launch import LAUNCH_KEYS
-from cil.config.schema import METHOD_SCHEMAS, MethodConfig, RunConfig
+from cil.config.schema import METHOD_SCHEMAS, RunConfig, method_schema
+from cil.config.show import show as show
 from cil.errors import ConfigError
 
 FOREIGN_KEYS = {
@@ -30,18 +32,28 @@ FOREIGN_KEYS = {
 
 @cache
 def key_types(method: str | None = None) -> dict[str, Any]:
-    """Dotted key -> type of every leaf of the schema; `method` None: of all methods together."""
+    """Dotted key -> type of every leaf of the schema; `method` None: of all methods together.
+
+    Without null where it stands only for "the method does without it".
+    """
     types: dict[str, Any] = {}
     for name, hint in get_type_hints(RunConfig).items():
         if name == "method":
-            wanted = list(METHOD_SCHEMAS.values()) if method is None else [METHOD_SCHEMAS.get(method, MethodConfig)]
-            for schema in wanted:
-                types |= {f"method.{key}": kind for key, kind in get_type_hints(schema).items()}
+            for schema in list(METHOD_SCHEMAS.values()) if method is None else [method_schema(method)]:
+                types |= {f"method.{key}": kind for key, kind in _field_types(schema).items()}
         elif dataclasses.is_dataclass(hint):
-            types |= {f"{name}.{key}": kind for key, kind in get_type_hints(hint).items()}
+            types |= {f"{name}.{key}": kind for key, kind in _field_types(hint).items()}
         else:
             types[name] = hint
     return types
+
+
+def _field_types(schema: Any) -> dict[str, Any]:
+    hints = get_type_hints(schema)
+    for item in dataclasses.fields(schema):
+        if facts_of(item).get("needed") == ALWAYS:
+            hints[item.name] = get_args(hints[item.name])[0]
+    return hints
 
 
 def describe_type(hint: Any) -> str:
@@ -54,15 +66,6 @@ def describe_type(hint: Any) -> str:
     if isinstance(hint, type) and issubclass(hint, Enum):
         return "one of " + ", ".join(hint.__members__)
     return {int: "an integer", float: "a number", bool: "true or false", str: "text"}.get(hint, "any value")
-
-
-def show(value: Any) -> str:
-    """A value as people write it: 3 for 3.0, null for None."""
-    if isinstance(value, list):
-        return "[" + ", ".join(show(entry) for entry in value) + "]"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def nearest(word: str, valid: Iterable[str]) -> str | None:

@@ -1,27 +1,51 @@
 """The typed schema of every configuration key. Imports no torch: `--help` and errors must be instant.
 
-The text under a field is its documentation: docs/config.md is generated from it. Value rules that need
-more than one key are in cil/planning/validate.py.
+The text under a field is its documentation: docs/config.md is generated from it. What else is known of one key
+(its range, when it is used, ...) is its `key(...)`, see cil/config/keys.py; value rules that need several keys are
+in cil/planning/validate.py. Methods and the contrastive loss have files of their own beside this one.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from cil.config.keys import (
+    ABOVE_ZERO,
+    ALWAYS,
+    BELOW_ONE,
+    WHERE_USED,
+    at_least,
+    between,
+    group,
+    is_,
+    is_not,
+    key,
+    nonzero,
+    null,
+    when,
+)
 from cil.config.schema_loss import Formulation as Formulation
 from cil.config.schema_loss import LossConfig, MarginScheduleConfig
 from cil.config.schema_loss import Negatives as Negatives
 from cil.config.schema_loss import Reference as Reference
 from cil.config.schema_loss import ScheduleName as ScheduleName
 from cil.config.schema_loss import ScheduleUnit as ScheduleUnit
+from cil.config.schema_method import METHOD_SCHEMAS as METHOD_SCHEMAS
+from cil.config.schema_method import BranchInit as BranchInit
+from cil.config.schema_method import MethodConfig as MethodConfig
+from cil.config.schema_method import TagFexConfig as TagFexConfig
+from cil.config.schema_method import method_schema as method_schema
 
 MemoryPolicy = Enum("MemoryPolicy", ["total", "fixed"])
 Precision = Enum("Precision", ["fp32", "bf16", "fp16"])
 Stem = Enum("Stem", ["cifar", "imagenet", "imagenet_stride1"])
 AutoAugmentPolicy = Enum("AutoAugmentPolicy", ["none", "cifar10", "imagenet"])
 AutoAugmentOps = Enum("AutoAugmentOps", ["published", "torchvision"])
-BranchInit = Enum("BranchInit", ["interpolate", "copy", "fresh"])
 OnOom = Enum("OnOom", ["fail", "accumulate"])
+
+_NO_SIZES = when("split.sizes", null)
+_CONTRASTS = when("method.contrast_weight", nonzero)
+"""A method without such a weight says in `USES` whether it has a contrastive loss."""
 
 
 @dataclass
@@ -36,19 +60,19 @@ class DatasetConfig:
     """Folder of the data. Relative paths start where the command was launched; `~` works."""
     download: bool = False
     """Download the data into `root` if it is not there (cifar10 and cifar100 only)."""
-    classes: int | None = None
+    classes: int | None = key(None, rule=at_least(1))
     """Number of classes. null: counted from `class_list` or the class folders."""
     class_list: str | None = None
     """Text file with one class-folder name a line: these classes only. null: every folder of the train split."""
-    image_size: int = 8
+    image_size: int = key(8, rule=at_least(1))
     """Side of the square training image in pixels."""
-    max_train_per_class: int | None = None
+    max_train_per_class: int | None = key(None, rule=at_least(1))
     """Use only the first N training images of each class, in file order. null: all."""
-    max_test_per_class: int | None = None
+    max_test_per_class: int | None = key(None, rule=at_least(1))
     """Use only the first N test images of each class, in file order. null: all."""
-    holdout_per_class: int | None = None
+    holdout_per_class: int | None = key(None, rule=at_least(1))
     """Cut the last N training images of each class off as a validation set (figures named `val`). null: none."""
-    num_workers: int = 4
+    num_workers: int = key(4, rule=at_least(0))
     """Processes that decode image files. Unused by data sets that are held in memory. Never changes a result."""
 
 
@@ -56,11 +80,11 @@ class DatasetConfig:
 class SplitConfig:
     """How the classes are cut into tasks."""
 
-    base: int | None = 2
+    base: int | None = key(2, rule=at_least(1), used=_NO_SIZES)
     """Classes of task 1. null, with `increment` null: all classes in one task (joint training)."""
-    increment: int | None = 2
+    increment: int | None = key(2, rule=at_least(1), used=_NO_SIZES)
     """Classes of every later task."""
-    sizes: list[int] | None = None
+    sizes: list[int] | None = key(None, rule=at_least(1))
     """Classes of each task as a list; replaces base and increment. May sum to less than the class count."""
 
 
@@ -68,25 +92,30 @@ class SplitConfig:
 class AugmentConfig:
     """Augmentation of the two training views, and normalisation."""
 
-    crop_padding: int = 0
+    crop_padding: int = key(0, rule=at_least(0))
     """Random crop of the image padded with this many black pixels a side. 0: off."""
     resized_crop: bool = False
     """Random resized crop to `dataset.image_size` at decoding (image files only; area 8-100 %, aspect 3/4-4/3)."""
-    test_resize: int | None = None
+    test_resize: int | None = key(None, rule=at_least(1))
     """Shorter side in pixels before the centre crop of test images (image files only). null: image_size * 256/224."""
     flip: bool = False
     """Horizontal flip with probability 1/2."""
-    brightness: float = 0.0
+    brightness: float = key(0.0, rule=between(0, 1))
     """Brightness factor drawn from [1 - x, 1 + x]."""
     auto_augment: AutoAugmentPolicy = AutoAugmentPolicy.none
     """AutoAugment policy: none, cifar10 or imagenet."""
-    auto_augment_ops: AutoAugmentOps | None = AutoAugmentOps.published
+    auto_augment_ops: AutoAugmentOps | None = key(
+        AutoAugmentOps.published,
+        neutral="torchvision",
+        used=when("augment.auto_augment", is_not("none")),
+        needed=WHERE_USED,
+    )
     """Its operations. published: Pillow's, bicubic shears, grey outside. torchvision: nearest, black outside."""
-    cutout: int = 0
+    cutout: int = key(0, rule=at_least(0))
     """Side in pixels of one black square, its centre anywhere in the image. 0: off."""
-    mean: list[float] = field(default_factory=lambda: [0.5, 0.5, 0.5])
+    mean: list[float] = key([0.5, 0.5, 0.5])
     """Channel means subtracted from pixel values in [0, 1]."""
-    std: list[float] = field(default_factory=lambda: [0.5, 0.5, 0.5])
+    std: list[float] = key([0.5, 0.5, 0.5], rule=ABOVE_ZERO)
     """Channel deviations that pixel values are divided by."""
 
 
@@ -98,63 +127,29 @@ class BackboneConfig:
     """resnet18, resnet20, resnet32 or resnet8."""
     stem: Stem = Stem.cifar
     """cifar: 3x3 stride 1. imagenet: 7x7 stride 2 + max-pool. imagenet_stride1: 3x3 stride 1 + max-pool."""
-    projector_hidden: int = 128
+    projector_hidden: int | None = key(128, rule=at_least(1), needed=ALWAYS, by_method=True)
     """Hidden width of the contrastive projector."""
-    projector_out: int = 64
+    projector_out: int | None = key(64, rule=at_least(1), needed=ALWAYS, by_method=True)
     """Width of the embeddings that the contrastive loss compares."""
-
-
-@dataclass
-class MethodConfig:
-    """Keys every method has. A method with keys of its own adds a subclass to METHOD_SCHEMAS."""
-
-    name: str = "tagfex"
-    """Module of cil/methods."""
-
-
-@dataclass
-class TagFexConfig(MethodConfig):
-    """TagFex (CVPR 2025, arXiv 2503.00823): loss weights and growth."""
-
-    attention_heads: int = 8
-    """Heads of the merge attention; divides the feature width."""
-    init: BranchInit = BranchInit.interpolate
-    """Start of a new task-specific net: interpolate (previous net and task-agnostic net), copy (previous) or fresh."""
-    init_factor: float = 0.95
-    """Share of the previous task-specific net in `init=interpolate`."""
-    contrast_weight: float = 1.0
-    """Weight of the contrastive bracket (lambda_c)."""
-    distill_weight: float = 2.0
-    """Weight of contrastive distillation inside the bracket (lambda_kd)."""
-    aux_weight: float = 2.0
-    """Weight of the auxiliary head's cross-entropy."""
-    trans_cls_weight: float = 1.0
-    """Weight of the transfer head's cross-entropy."""
-    transfer_weight: float = 1.0
-    """Weight of the transfer of merged features to the classifier."""
-    transfer_temperature: float = 2.0
-    """Temperature of the transfer term."""
-    align_weights: bool = True
-    """Scale the new classifier rows to the mean norm of the old ones at the end of a task."""
 
 
 @dataclass
 class OptimizerConfig:
     """SGD with step decay, built anew for each task."""
 
-    lr: float = 0.1
+    lr: float = key(0.1, rule=ABOVE_ZERO)
     """Learning rate at the start of a task."""
-    momentum: float = 0.9
+    momentum: float = key(0.9, rule=BELOW_ONE)
     """Momentum."""
-    init_weight_decay: float = 5e-4
+    init_weight_decay: float = key(5e-4, rule=at_least(0))
     """Weight decay in task 1, on every trained parameter."""
-    inc_weight_decay: float = 2e-4
+    inc_weight_decay: float = key(2e-4, rule=at_least(0))
     """Weight decay in later tasks."""
-    init_milestones: list[int] = field(default_factory=lambda: [60, 120, 170])
+    init_milestones: list[int] = key([60, 120, 170], rule=at_least(0))
     """0-based epochs of task 1 from which the rate is multiplied by gamma once more."""
-    inc_milestones: list[int] = field(default_factory=lambda: [80, 120, 150])
+    inc_milestones: list[int] = key([80, 120, 150], rule=at_least(0))
     """The same for later tasks."""
-    gamma: float = 0.1
+    gamma: float = key(0.1, rule=ABOVE_ZERO)
     """Factor at each milestone."""
 
 
@@ -162,9 +157,9 @@ class OptimizerConfig:
 class MemoryConfig:
     """Exemplars kept of old classes."""
 
-    size: int = 2000
+    size: int | None = key(2000, rule=at_least(0), needed=ALWAYS)
     """Images in total. 0: no rehearsal (and no nearest-mean figures)."""
-    policy: MemoryPolicy = MemoryPolicy.total
+    policy: MemoryPolicy | None = key(MemoryPolicy.total, needed=ALWAYS)
     """Quota of a class: size // classes so far (total) or size // all classes (fixed)."""
 
 
@@ -172,31 +167,31 @@ class MemoryConfig:
 class TrainerConfig:
     """The training loop."""
 
-    init_epochs: int = 200
+    init_epochs: int = key(200, rule=at_least(1))
     """Epochs of task 1."""
-    inc_epochs: int = 170
+    inc_epochs: int = key(170, rule=at_least(1))
     """Epochs of every later task."""
-    batch_size: int = 128
+    batch_size: int = key(128, rule=at_least(1))
     """Images a batch (each gives two views)."""
-    eval_batch_size: int = 256
+    eval_batch_size: int = key(256, rule=at_least(1))
     """Images a batch in evaluation and herding."""
-    eval_every: int = 0
+    eval_every: int = key(0, rule=at_least(0))
     """Evaluate every N epochs besides the end of a task. 0: only at the end of a task. Never changes training."""
-    max_tasks: int | None = None
+    max_tasks: int | None = key(None, rule=at_least(1))
     """Stop after this many tasks. null: all."""
     precision: Precision = Precision.fp32
     """fp32, bf16 or fp16 (autocast; losses stay in float32)."""
     compile: bool = False
     """torch.compile for the trained backbones."""
-    grad_clip_norm: float | None = None
+    grad_clip_norm: float | None = key(None, rule=ABOVE_ZERO)
     """Largest gradient norm of a step. null: no clipping."""
     deterministic: bool = False
     """Bit-reproducible kernels on CUDA (slower); the CPU is always reproducible."""
-    check_every: int = 20
+    check_every: int = key(20, rule=at_least(1))
     """A non-finite loss or gradient is found at most this many steps late."""
     on_oom: OnOom = OnOom.fail
     """When memory runs out: fail, or go on with the batch in micro-batches (recorded; batch-norm sees fewer images)."""
-    forecast: bool = True
+    forecast: bool = key(True, neutral=False)
     """Before training, forecast the size of the last task's network (and on CUDA measure its peak memory)."""
 
 
@@ -204,13 +199,13 @@ class TrainerConfig:
 class CheckpointConfig:
     """When the state of a run is saved, and what is kept. Never changes a result."""
 
-    every_minutes: float = 10.0
+    every_minutes: float = key(10.0, rule=ABOVE_ZERO)
     """Minutes between checkpoints inside a task; one more is written at every task end and at a stop signal."""
     keep_tasks: bool = False
     """Keep the model of every task end, for later evaluation."""
     keep_all: bool = False
     """Keep the full state of a finished run (optimiser included), not only its final model."""
-    max_failures: int = 3
+    max_failures: int = key(3, rule=at_least(1))
     """Failed saves in a row (a full disk) after which the run stops. Until then it goes on and tries again."""
 
 
@@ -226,7 +221,7 @@ class TrackingConfig:
     """Draw the confusion matrix of every task into TensorBoard."""
     similarity_histogram: bool = True
     """Draw the similarities of positive and negative pairs after every task into TensorBoard."""
-    gradient_share_every: int = 0
+    gradient_share_every: int = key(0, rule=at_least(0))
     """Every N epochs of a task (the first and the last too), on one batch: gradient of each loss term in the shared
     net, and cosines. 0: off."""
 
@@ -237,44 +232,48 @@ class RunConfig:
 
     name: str = "run"
     """Folder name under outputs/: letters, digits, '.', '_' and '-'."""
-    seed: int = 1993
+    seed: int = key(1993, rule=between(0, 2**63 - 1))
     """Seed of weights, sample order and augmentation."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     class_order: Any = "natural"
     """pycil, natural, random (see class_order_seed) or a list of every class position."""
-    class_order_seed: int = 0
+    class_order_seed: int = key(0, rule=between(0, 2**32 - 1), used=when("class_order", is_("random")), idle=0)
     """Seed of class_order=random, independent of `seed`."""
-    ant_margin: float | None = None
+    ant_margin: float | None = key(
+        None,
+        rule=at_least(0),
+        used=_CONTRASTS,
+        trains=when("loss.ant_beta", nonzero) + when("margin_schedule.name", is_not("curriculum")),
+        tried=0.2,
+        by_method=True,
+    )
     """Margin at the start of a task (>= 0). null: the loss's or preset's own."""
-    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    dataset: DatasetConfig = group(DatasetConfig)
     """The images."""
-    split: SplitConfig = field(default_factory=SplitConfig)
+    split: SplitConfig = group(SplitConfig)
     """Tasks."""
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    augment: AugmentConfig = group(AugmentConfig)
     """Augmentation and normalisation."""
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    backbone: BackboneConfig = group(BackboneConfig)
     """Feature extractor."""
-    method: Any = field(default_factory=TagFexConfig)
+    method: Any = group(TagFexConfig)
     """The method; its keys depend on `method.name`."""
-    loss: LossConfig = field(default_factory=LossConfig)
+    loss: LossConfig = group(LossConfig, used=_CONTRASTS, by_method=True)
     """The contrastive loss."""
-    margin_schedule: MarginScheduleConfig = field(default_factory=MarginScheduleConfig)
+    margin_schedule: MarginScheduleConfig = group(MarginScheduleConfig, used=_CONTRASTS, by_method=True)
     """The ANT margin over the epochs of a task."""
-    memory: MemoryConfig = field(default_factory=MemoryConfig)
+    memory: MemoryConfig = group(MemoryConfig, by_method=True)
     """Exemplars."""
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    optimizer: OptimizerConfig = group(OptimizerConfig)
     """Optimiser and learning-rate steps."""
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    trainer: TrainerConfig = group(TrainerConfig)
     """Training loop."""
-    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    tracking: TrackingConfig = group(TrackingConfig)
     """Display and logs."""
-    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    checkpoint: CheckpointConfig = group(CheckpointConfig)
     """Saving of a run's state."""
 
-
-METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {"tagfex": TagFexConfig}
-"""Schema of each method's own keys, by name; a method without a row has only MethodConfig's."""
 
 FEATURE_WIDTHS = {"resnet18": 512, "resnet20": 64, "resnet32": 64, "resnet8": 64}
 """Width d of each backbone's feature, by name: the backbones there are."""

@@ -11,8 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from cil.config.methods import available_methods
 from cil.config.names import describe_type, key_types, suggestion, unknown_key
-from cil.config.schema import METHOD_SCHEMAS, MethodConfig, RunConfig
+from cil.config.schema import RunConfig, method_schema
+from cil.config.usage import flat as flat
+from cil.config.usage import with_neutral
 from cil.errors import ConfigError
 
 SCHEMA_NAME = "run_schema"
@@ -60,14 +63,6 @@ def plain_value(value: Any) -> Any:
     return [plain_value(entry) for entry in value] if isinstance(value, list) else value
 
 
-def flat(nested: dict[str, Any]) -> dict[str, Any]:
-    """Dotted key -> value of a plain configuration."""
-    values: dict[str, Any] = {}
-    for name, value in nested.items():
-        values |= {f"{name}.{key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
-    return values
-
-
 def to_yaml(effective: dict[str, Any]) -> str:
     """Text of config.yaml: no interpolation, no hydra node; `load_effective` reads it back."""
     return OmegaConf.to_yaml(OmegaConf.create(effective))
@@ -76,7 +71,8 @@ def to_yaml(effective: dict[str, Any]) -> str:
 def load_effective(path: str | Path) -> RunConfig:
     """The RunConfig of a run's config.yaml. Executes nothing that the file may contain.
 
-    Raises ConfigError for a missing or broken file, a hydra node, an interpolation, or a `_target_`.
+    Keys that are newer than the run get their neutral value. Raises ConfigError for a missing or broken file, a
+    hydra node, an interpolation, or a `_target_`.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -90,7 +86,7 @@ def load_effective(path: str | Path) -> RunConfig:
         if _contains(content, forbidden):
             raise ConfigError(f"{path}: a stored configuration must not contain {forbidden!r}")
     try:
-        return typed(content)
+        return typed(with_neutral(content))
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
@@ -107,8 +103,8 @@ def wrong_type(key: str, value: Any, hint: Any) -> ConfigError:
 def _method_name(plain: dict[str, Any]) -> str:
     method = plain.get("method")
     name = method.get("name") if isinstance(method, dict) else None
-    if not isinstance(name, str) or name not in METHOD_SCHEMAS:
-        raise ConfigError(f"method.name: no method {name!r}; {suggestion(str(name), METHOD_SCHEMAS)}")
+    if not isinstance(name, str) or name not in available_methods():
+        raise ConfigError(f"method.name: no method {name!r}; {suggestion(str(name), available_methods())}")
     return name
 
 
@@ -117,7 +113,7 @@ def _schema(method: str) -> DictConfig:
     """The registered schema with the keys of this method. Shared: `typed` sets every key of it each time."""
     register_schema()
     node = ConfigStore.instance().load(f"{SCHEMA_NAME}.yaml").node.copy()
-    node.method = OmegaConf.structured(METHOD_SCHEMAS.get(method, MethodConfig))
+    node.method = OmegaConf.structured(method_schema(method))
     return node
 
 

@@ -27,7 +27,8 @@ class MarginSchedule:
             _check_curriculum(self.cfg)
             return
         if self._initial() is None:
-            raise ConfigError(f"ant_margin: must be a number with margin_schedule={self.cfg.name.name}, is null")
+            name = None if self.cfg.name is None else self.cfg.name.name
+            raise ConfigError(f"ant_margin: must be a number with margin_schedule={name}, is null")
         if self.cfg.end_epoch is not None and self.cfg.end_epoch <= (self.cfg.start_epoch or 0):
             raise ConfigError(
                 f"margin_schedule.end_epoch: must be greater than start_epoch ({self.cfg.start_epoch or 0}), "

@@ -56,6 +56,7 @@ class TagFexNet(nn.Module):
         self.config = config
         self.ta_net = make_backbone(backbone, stream("ta_net"))
         self.width = self.ta_net.width
+        assert backbone.projector_hidden is not None and backbone.projector_out is not None
         projector_stream = stream("projector")
         self.projector = nn.Sequential(
             fresh_linear(self.width, backbone.projector_hidden, projector_stream),

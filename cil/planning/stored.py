@@ -1,7 +1,6 @@
 """Jobs from a stored configuration: `resume=RUN` and `rerun=RUN`."""
 
 from collections.abc import Collection
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,8 @@ from omegaconf import OmegaConf
 
 from cil.config.identity import identity_part, run_id
 from cil.config.names import show
-from cil.config.schema import LossConfig, MarginScheduleConfig
-from cil.config.typed import load_effective, plain
+from cil.config.typed import flat, load_effective, plain, plain_value
+from cil.config.usage import default_of, why_unused
 from cil.errors import ConfigError
 
 
@@ -25,27 +24,19 @@ def stored_config(key: str, folder: str) -> dict[str, Any]:
 
 
 def with_overrides(stored: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """`stored` with single keys changed. Keys that were null because unused start at their defaults again."""
+    """`stored` with single keys changed. Keys that were recorded as unused start at their defaults again."""
     config = OmegaConf.create(stored)
-    for group, schema in (("loss", LossConfig), ("margin_schedule", MarginScheduleConfig)):
-        defaults = plain(schema())  # type: ignore[arg-type]
-        for item in fields(schema):
-            if config[group][item.name] is None:
-                config[group][item.name] = defaults[item.name]
+    before = flat(stored)
+    for key in before:
+        unused = why_unused(before, key)
+        if unused is not None and before[key] == unused.recorded:
+            OmegaConf.update(config, key, plain_value(default_of(key)), merge=False)
     if "margin_schedule.initial_margin" in values and "ant_margin" not in values:
         config.ant_margin = None
     for key, value in values.items():
         OmegaConf.update(config, key, value, merge=False)
     result: dict[str, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
     return result
-
-
-def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested groups as one dictionary of dotted keys."""
-    out: dict[str, Any] = {}
-    for key, value in config.items():
-        out |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return out
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

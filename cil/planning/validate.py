@@ -2,24 +2,20 @@
 
 import re
 from itertools import pairwise
-from typing import TypeVar
 
-from cil.config.effective import LOSS_KEYS
 from cil.config.names import show, suggestion
-from cil.config.ranges import check_ranges
+from cil.config.ranges import check_nulls, check_ranges
 from cil.config.schema import (
     FEATURE_WIDTHS,
-    Formulation,
     LossConfig,
     MarginScheduleConfig,
     MemoryPolicy,
     RunConfig,
     ScheduleName,
+    ScheduleUnit,
 )
 from cil.errors import ConfigError
 from cil.planning.warn import epoch_warnings
-
-T = TypeVar("T")
 
 
 def validate(config: RunConfig) -> list[str]:
@@ -29,6 +25,7 @@ def validate(config: RunConfig) -> list[str]:
     """
     check_ranges(config)
     _check_name(config.name)
+    check_nulls(config)
     _check_loss(config.loss)
     _check_schedule(config.margin_schedule)
     _check_model(config)
@@ -51,47 +48,25 @@ def _check_loss(loss: LossConfig) -> None:
     from cil.losses import available_losses
 
     names = available_losses()
+    if loss.name is None:
+        return  # the method has no contrastive loss, or gives it no weight
     if loss.name not in names:
         raise ConfigError(f"loss.name: no loss {loss.name!r}; {suggestion(loss.name, names)}")
-    needed = LOSS_KEYS.get(loss.name, {"temperature", "nce_alpha", "ant_beta", "negatives", "reference"})
-    for key in sorted(needed):
-        _require(f"loss.{key}", getattr(loss, key))
     if not loss.nce_alpha and not loss.ant_beta:
-        weights = "loss.nce_alpha" if "ant_beta" not in needed else "loss.nce_alpha and loss.ant_beta"
+        weights = "loss.nce_alpha" if loss.ant_beta is None else "loss.nce_alpha and loss.ant_beta"
         raise ConfigError(f"{weights}: nothing is left to train with a weight of 0; set one above 0")
-    if loss.ant_beta:
-        _check_bracket(loss)
-
-
-def _check_bracket(loss: LossConfig) -> None:
-    """What the ANT bracket needs, given a weight above 0."""
-    _require("loss.ant_term", loss.ant_term)
-    _require("loss.gap_beta", loss.gap_beta)
-    if loss.gap_beta:
-        _require("loss.gap_target", loss.gap_target)
-    if loss.ant_term:
-        _require("loss.reference_grad", loss.reference_grad)
-        _require("loss.formulation", loss.formulation)
-        if loss.formulation is Formulation.softplus:
-            _require("loss.softplus_tau", loss.softplus_tau)
-        if loss.formulation is Formulation.topk:
-            _require("loss.topk", loss.topk)
 
 
 def _check_schedule(schedule: MarginScheduleConfig) -> None:
     if schedule.name is ScheduleName.curriculum:
         _check_curriculum(schedule)
-    elif schedule.name is not ScheduleName.constant:
-        _require("margin_schedule.target_margin", schedule.target_margin)
-        start, end = _require("margin_schedule.start_epoch", schedule.start_epoch), schedule.end_epoch
-        if end is not None and end <= start:
-            raise ConfigError(f"margin_schedule.end_epoch: {end} must be greater than start_epoch={start}")
+    start, end = schedule.start_epoch, schedule.end_epoch
+    if start is not None and end is not None and end <= start:
+        raise ConfigError(f"margin_schedule.end_epoch: {end} must be greater than start_epoch={start}")
 
 
 def _check_curriculum(schedule: MarginScheduleConfig) -> None:
-    epochs = _require("margin_schedule.epochs", schedule.epochs)
-    margins = _require("margin_schedule.margins", schedule.margins)
-    unit = _require("margin_schedule.unit", schedule.unit)
+    epochs, margins = schedule.epochs or [], schedule.margins or []
     if not epochs or epochs[0] != 0:
         raise ConfigError(f"margin_schedule.epochs: {show(epochs)} must start at 0")
     if any(later <= earlier for earlier, later in pairwise(epochs)):
@@ -100,7 +75,7 @@ def _check_curriculum(schedule: MarginScheduleConfig) -> None:
         raise ConfigError(
             f"margin_schedule.margins: {len(margins)} margins for {len(epochs)} epochs; the lists must be equally long"
         )
-    if unit.name == "epoch" and any(epoch != int(epoch) for epoch in epochs):
+    if schedule.unit is ScheduleUnit.epoch and any(epoch != int(epoch) for epoch in epochs):
         raise ConfigError(
             f"margin_schedule.epochs: {show(epochs)} must be whole numbers with margin_schedule.unit=epoch"
         )
@@ -157,9 +132,10 @@ def _check_classes(config: RunConfig) -> list[int]:
     sizes = task_sizes(config.split, classes)
     # The fixed policy shares the memory among all classes of the data set, those beyond the stream included.
     total = classes if config.memory.policy is MemoryPolicy.fixed else sum(sizes)
-    if 0 < config.memory.size < total:
+    size = config.memory.size or 0  # null: the method has no memory
+    if 0 < size < total:
         raise ConfigError(
-            f"memory.size: {config.memory.size} is less than one exemplar for each of the {total} classes; "
+            f"memory.size: {size} is less than one exemplar for each of the {total} classes; "
             f"valid: 0 (no rehearsal) or {total} and more"
         )
     return sizes
@@ -180,9 +156,3 @@ def _check_device(device: str) -> None:
     if int(match[1] or 0) >= count:
         there = ", ".join(f"cuda:{index}" for index in range(count))
         raise ConfigError(f"device: {device} is not there; valid: auto, cpu, cuda, {there}")
-
-
-def _require(key: str, value: T | None) -> T:
-    if value is None:
-        raise ConfigError(f"{key}: needs a value, null is not valid with the chosen settings")
-    return value

@@ -26,7 +26,7 @@ def epoch_warnings(config: RunConfig, tasks: int) -> list[str]:
 
 def _margin_warnings(config: RunConfig, phase: str, epochs: int) -> list[str]:
     schedule = config.margin_schedule
-    if schedule.name is ScheduleName.constant:
+    if schedule.name in (None, ScheduleName.constant):
         return []
     if schedule.name is ScheduleName.curriculum:
         fraction = schedule.unit is not None and schedule.unit.name == "fraction"

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from cil import __version__
-from cil.config.identity import RESULTS_VERSION
+from cil.config.parts import part_versions, version_of_all
 from cil.config.schema import RunConfig
+from cil.config.typed import plain
 from cil.engine.loop import Trainer
 from cil.engine.metrics import AccuracyHistory
 
@@ -72,9 +73,11 @@ def build_result(config: RunConfig, config_id: str, trainer: Trainer, seconds: f
         for task, record in zip(trainer.tasks, trainer.task_end.task_records, strict=True)
     ]
     network = trainer.method.network
+    parts = part_versions(plain(config))
     result: dict[str, Any] = {
         "schema_version": RESULT_SCHEMA_VERSION,
-        "results_version": RESULTS_VERSION,
+        "results_version": version_of_all(parts),
+        "part_versions": parts,
         "config_id": config_id,
         "name": config.name,
     }

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cil.config.parts import FIRST
 from cil.report.document import Document, Heading, Paragraph, Table
 from cil.report.errors import ReportError
 from cil.report.figures import ACCURACIES, COSTS, DYNAMICS, figure_of, figure_value
@@ -37,11 +38,12 @@ def _finished(path: Path) -> Run:
 
 
 def _facts(a: Run, b: Run) -> tuple[list[str], list[str], list[str]]:
-    names = ["class order", "results version, program", "commit", "torch", "device", "host", "parameters"]
+    names = ["class order", "versions of parts", "commit", "torch", "device", "host", "parameters"]
     columns = [
         [
             run.order,
-            str(code_version(run)),
+            ", ".join(f"{part} {version}" for part, version in code_version(run).items() if version != FIRST)
+            or "all 1",
             str(run.result.get("git_commit")),
             str((run.result.get("versions") or {}).get("torch")),
             str((run.result.get("device") or {}).get("name")),

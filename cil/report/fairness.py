@@ -43,7 +43,7 @@ def _mixtures(problem: Problem) -> list[tuple[str, str]]:
         (
             "code",
             "versions of the code that made the numbers",
-            {id(run): code_version(run) for run in runs},
+            _code_versions(runs),
             _show_code,
         ),
     )
@@ -103,8 +103,19 @@ def _show_test_set(run: Run) -> str:
 
 
 def _show_code(run: Run) -> str:
-    version, program = code_version(run)
-    return f"results version {version}, cil {program}"
+    versions = [f"{part} {'?' if version is None else version}" for part, version in code_version(run).items()]
+    return f"versions: {', '.join(versions)}"
+
+
+def _code_versions(runs: Sequence[Run]) -> dict[int, Hashable]:
+    """Versions by run, of those parts alone that the runs using them have several of."""
+    versions = {id(run): code_version(run) for run in runs}
+    found: dict[str, set[Any]] = {}
+    for one in versions.values():
+        for part, version in one.items():
+            found.setdefault(part, set()).add(version)
+    mixed = [part for part, several in found.items() if len(several) > 1]
+    return {run: tuple(one.get(part) for part in mixed) for run, one in versions.items()}
 
 
 def factor_of(problem: Problem, declared: Sequence[str]) -> tuple[list[str], str]:

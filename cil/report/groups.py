@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cil.config.usage import owners
 from cil.report.errors import ReportError
 from cil.report.figures import figure_value
 from cil.report.runs import Excluded, Run, code_version
 from cil.report.settings import (
     ABSENT,
     ORDER_KEYS,
-    OWNERS,
     TEST_SET_KEYS,
     covered,
     frozen,
     matches,
+    means_off,
     parse_overrides,
     real_differences,
     short_name,
@@ -26,13 +27,6 @@ from cil.report.settings import (
 from cil.report.significance import Summary, summarise
 
 Unit = tuple[Any, str]
-_OFF = {
-    "loss.hard_negative_ratio": None,
-    "loss.gap_beta": 0.0,
-    "margin_schedule.gap_ratio": None,
-    "margin_schedule.name": "constant",
-}
-"""Values that say that something is not there: a label that tells groups apart without them leaves them out."""
 _PROBLEM_KEYS = ("dataset.name", "dataset.source", "dataset.classes", "split", "trainer.max_tasks")
 
 
@@ -179,7 +173,8 @@ def _duplicate_of(first: Run, run: Run, repeats: Sequence[Run]) -> tuple[str, bo
 
 def _shown_keys(groups: list[Group]) -> list[str]:
     candidates = [key for key in _all_keys(groups) if len({frozen(g.settings.get(key, ABSENT)) for g in groups}) > 1]
-    kept = {*candidates, *OWNERS}  # every pair of groups is looked at
+    # Every pair of groups is looked at, with no more keys than can matter.
+    kept = {*candidates, *(owner for group in groups for key in candidates for owner in owners(group.settings, key))}
     narrow = [{key: value for key, value in group.settings.items() if key in kept} for group in groups]
     shown: set[str] = set()
     for i, a in enumerate(narrow):
@@ -222,7 +217,7 @@ def _used(group: Group, keys: Sequence[str]) -> list[str]:
 
 
 def _is_off(group: Group, key: str) -> bool:
-    return key in _OFF and frozen(group.settings.get(key, ABSENT)) == frozen(_OFF[key])
+    return means_off(key, group.settings.get(key, ABSENT))
 
 
 def _values(group: Group, keys: Sequence[str]) -> str:

@@ -12,7 +12,9 @@ from typing import Any
 
 import yaml
 
-from cil.config.identity import RESULTS_VERSION, run_id
+from cil.config.identity import run_id
+from cil.config.parts import part_versions, stored_versions
+from cil.config.usage import with_neutral
 from cil.engine.metrics import figure_name, headline
 from cil.report.curves import Curves, read_curves
 from cil.report.errors import ReportError
@@ -78,19 +80,20 @@ class Run:
         return self.seed, self.order
 
 
-def code_version(run: Run) -> tuple[Any, ...]:
-    """What stands for the code that made the numbers: the results version, and the program's own version.
+def code_version(run: Run) -> dict[str, Any]:
+    """Part of the program -> version that made the run's numbers, of the parts that the run uses.
 
-    A result.json without `results_version` tells it by its config_id, a hash that includes the version.
+    A result.json without versions tells them by its config_id, a hash that includes them; None: unknown ones.
     """
-    version = run.result.get("results_version")
-    if version is None and run.settings.get("dataset.class_list") is None:
+    settings = unflatten(run.settings)
+    versions = stored_versions(run.result, settings)
+    if None in versions.values() and run.settings.get("dataset.class_list") is None:
         try:
-            current = run_id(unflatten(run.settings)) == run.result.get("config_id")
+            if run_id(settings) == run.result.get("config_id"):
+                return part_versions(settings)
         except (KeyError, TypeError, ValueError):
-            current = False
-        version = RESULTS_VERSION if current else f"not {RESULTS_VERSION}"
-    return version, (run.result.get("versions") or {}).get("cil")
+            pass
+    return versions
 
 
 def _accuracies(source: dict[str, Any]) -> dict[str, float | None]:
@@ -220,7 +223,7 @@ def _config(path: Path) -> dict[str, Any]:
         raise ValueError(f"config.yaml cannot be read: {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict) or "seed" not in content:
         raise ValueError("config.yaml holds no configuration")
-    return flatten(content)
+    return flatten(with_neutral(content))
 
 
 def _not_finished(status: dict[str, Any], has_result: bool) -> str | None:

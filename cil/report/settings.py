@@ -9,6 +9,7 @@ import yaml
 
 from cil.config.identity import NOT_IN_IDENTITY
 from cil.config.names import show
+from cil.config.usage import key_facts, owners, trains
 
 Settings = Mapping[str, Any]
 ABSENT = "(absent)"
@@ -18,18 +19,6 @@ ORDER_KEYS = ("class_order", "class_order_seed")
 TEST_SET_KEYS = ("dataset.max_test_per_class", "dataset.holdout_per_class", "dataset.class_list")
 LOSS_FAMILY = ("loss", "margin_schedule", "ant_margin")
 """Keys of the contrastive loss: the subject of the project, hence one factor unless told otherwise."""
-
-OWNERS = (
-    "loss.name",
-    "loss.ant_beta",
-    "loss.ant_term",
-    "loss.gap_beta",
-    "loss.formulation",
-    "margin_schedule.name",
-    "method.name",
-)
-"""Keys that decide which others are used."""
-_NULL_MEANS_OFF = ("loss.hard_negative_ratio", "margin_schedule.gap_ratio")
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -76,20 +65,11 @@ def differing(a: Settings, b: Settings) -> list[str]:
     return [key for key in keys if frozen(a.get(key, ABSENT)) != frozen(b.get(key, ABSENT))]
 
 
-def trains_without_margin(settings: Settings) -> bool:
-    """Whether the loss has no ANT bracket (its weight is recorded as null), so that the margin is only measured."""
-    return "loss.ant_beta" in settings and not settings["loss.ant_beta"]
-
-
 def unused(settings: Settings, key: str) -> bool:
-    """Whether the run records `key` without using it."""
-    if key in (*_NULL_MEANS_OFF, "ant_margin", "margin_schedule.name"):
-        return trains_without_margin(settings) or (key == "ant_margin" and settings.get(key) is None)
-    if key == "margin_schedule.end_epoch":
-        return settings.get(key) is None and settings.get("margin_schedule.name") in ("constant", "curriculum", None)
-    if covered(key, ("loss", "margin_schedule")):
-        return settings.get(key) is None
-    return key.startswith("method.") and key not in settings
+    """Whether the run records `key` without training with it."""
+    if key not in key_facts():
+        return key.startswith("method.") and key not in settings
+    return not trains(settings, key)
 
 
 def follows(key: str, a: Settings, b: Settings) -> bool:
@@ -97,9 +77,15 @@ def follows(key: str, a: Settings, b: Settings) -> bool:
 
     E.g. loss.ant_beta null against 1.0 beside loss.name infonce against ant.
     """
-    if key in ("loss.name", "method.name") or not (unused(a, key) or unused(b, key)):
+    if key == "method.name" or not (unused(a, key) or unused(b, key)):
         return False
-    return any(owner != key and a.get(owner) != b.get(owner) for owner in OWNERS)
+    return any(a.get(owner) != b.get(owner) for owner in owners(a, key) | owners(b, key))
+
+
+def means_off(key: str, value: Any) -> bool:
+    """Whether the value says that something is not there: labels that tell groups apart without it leave it out."""
+    facts = key_facts().get(key, {})
+    return "off" in facts and frozen(value) == frozen(facts["off"])
 
 
 def real_differences(a: Settings, b: Settings) -> list[str]:

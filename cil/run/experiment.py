@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from cil.config.identity import RESULTS_VERSION
+from cil.config.parts import changed_parts, part_versions, version_of_all
 from cil.config.typed import to_yaml
 from cil.engine.build import build_data, build_trainer, resolve_device
 from cil.engine.divergence import Diverged
@@ -151,11 +151,12 @@ def _stored_state(folder: RunFolder, checkpoints: CheckpointFolder) -> dict[str,
 def _check_stored(stored: dict[str, Any], folder: RunFolder, job: Job) -> None:
     """Raises ConfigError for a checkpoint of other settings (config.yaml may have been edited) or other code."""
     refuse_differences(str(folder.path), stored["config"], job.effective)
-    if stored["results_version"] != RESULTS_VERSION:
+    changed = changed_parts(stored, job.effective)
+    if changed:
         raise ConfigError(
-            f"resume: {folder.path} was started by code of results version {stored['results_version']}, this is "
-            f"{RESULTS_VERSION}: a change since then moves numbers (CHANGELOG.md); continue it with that code, or "
-            f"start a new run with rerun={folder.path}"
+            f"resume: {folder.path} was started by code that gives other numbers, since these have changed: "
+            f"{', '.join(changed)}; see CHANGELOG.md, and continue it with that code, or start a new run with "
+            f"rerun={folder.path}"
         )
 
 
@@ -188,7 +189,9 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
     forecast = forecast_once(config, folder, data.stream.tasks[: config.trainer.max_tasks], device)
     tensorboard = folder.tensorboard if config.tracking.tensorboard else None
     recorder = Recorder(folder.metrics, tensorboard, stored["records"] if stored else None)
-    facts = {"config": job.effective, "results_version": RESULTS_VERSION, "data": data.fingerprint}
+    parts = part_versions(job.effective)
+    versions = {"results_version": version_of_all(parts), "part_versions": parts}
+    facts = {"config": job.effective, **versions, "data": data.fingerprint}
     saver = Saver(config.checkpoint, folder, checkpoints, recorder, facts, lambda: time.monotonic() - started)
     display = Display(len(data.stream.tasks[: config.trainer.max_tasks]), config.tracking.progress)
     observer = RunObserver(folder, recorder, display, saver, stop)

@@ -80,7 +80,7 @@ class Probe:
     def _response(self, config: RunConfig, margin: float) -> tuple[Tensor, Tensor]:
         """(losses, gradients) of every batch and branch, weighted as in training, flat."""
         weights = _branch_weights(config)
-        shape = (min(config.trainer.batch_size, MAX_IMAGES), min(config.backbone.projector_out, MAX_WIDTH))
+        shape = (min(config.trainer.batch_size, MAX_IMAGES), min(config.backbone.projector_out or MAX_WIDTH, MAX_WIDTH))
         key = json.dumps([plain_value(config.loss), margin, weights, shape])
         if key not in self._responses:
             self._responses[key] = _respond(config, margin, weights, *shape)
@@ -90,14 +90,15 @@ class Probe:
 def _respond(
     config: RunConfig, margin: float, weights: dict[str, float], images: int, width: int
 ) -> tuple[Tensor, Tensor]:
-    loss = make_loss(config.loss)
+    loss = make_loss(config.loss) if weights else None
     losses, gradients = [torch.zeros(1, dtype=torch.float64)], [torch.zeros(1, dtype=torch.float64)]
-    for noise in NOISE:
+    for noise in NOISE if loss is not None else ():
         embeddings, predicted = _batch(images, width, noise)
         rows = {"contrast": embeddings, "distill": predicted}
         for branch, weight in weights.items():
             anchors = rows[branch].clone().requires_grad_()
             # In `contrast` the columns are the anchors themselves, in `distill` they are the teacher's.
+            assert loss is not None
             output = loss(anchors, anchors if branch == "contrast" else embeddings, margin)
             (gradient,) = torch.autograd.grad(output.loss, anchors)
             losses.append(weight * output.loss.detach().reshape(1))
@@ -119,13 +120,17 @@ def _batch(images: int, width: int, noise: float) -> tuple[Tensor, Tensor]:
 
 def _branch_weights(config: RunConfig) -> dict[str, float]:
     """Where the loss is used, and with which weight (that of distillation without the share of old classes)."""
+    if config.loss.name is None:
+        return {}
     contrast = getattr(config.method, "contrast_weight", 1.0)
-    weights = {"contrast": contrast, "distill": contrast * getattr(config.method, "distill_weight", 0.0)}
+    weights = {"contrast": contrast, "distill": contrast * (getattr(config.method, "distill_weight", None) or 0.0)}
     return {branch: weight for branch, weight in weights.items() if weight}
 
 
 def _margins(config: RunConfig) -> list[float]:
     """Margins of all epochs of a first and of a later task, for several gaps of the epoch before."""
+    if config.loss.name is None:
+        return [0.0]
     schedule = MarginSchedule(config.margin_schedule, config.ant_margin)
     margins = []
     for epochs in (config.trainer.init_epochs, config.trainer.inc_epochs):

@@ -6,27 +6,16 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from cil.config.keys import NOT_TRIED
 from cil.config.names import show
-from cil.config.schema import LossConfig, MarginScheduleConfig, RunConfig
+from cil.config.schema import RunConfig
 from cil.config.typed import flat, plain_value
+from cil.config.usage import default_of, key_facts
 from cil.errors import ConfigError
 from cil.planning.plan import Job, Plan, job_from_composed
 from cil.planning.stored import with_overrides
 from cil.sweep.probe import NO_EFFECT, Effect, Probe
 from cil.sweep.summary import aligned, swept_keys
-
-WHEN_NULL: dict[str, Any] = {
-    "ant_margin": 0.2,
-    "loss.hard_negative_ratio": 0.5,
-    "margin_schedule.gap_ratio": 0.8,
-    "margin_schedule.end_epoch": 2,
-    "margin_schedule.epochs": [0, 1],
-    "margin_schedule.margins": [0.1, 0.3],
-}
-"""What a key is tried with that is null."""
-
-NOT_TRIED = ("loss.name", "margin_schedule.initial_margin")
-"""Another loss is no setting of this one; the first margin is recorded as ant_margin."""
 
 Point = tuple[dict[str, str], RunConfig]
 """A point of a grid: its overrides by key, and the configuration."""
@@ -85,20 +74,16 @@ def run_effects(job: Job) -> str:
 
 
 def loss_settings() -> list[str]:
-    """Keys of the contrastive loss."""
-    schemas = {"loss": LossConfig(), "margin_schedule": MarginScheduleConfig()}
-    keys = [f"{group}.{key}" for group, schema in schemas.items() for key in vars(schema)]
-    return ["ant_margin", *(key for key in keys if key not in NOT_TRIED)]
+    """Keys of the contrastive loss that can be tried with another value."""
+    return [key for key, facts in key_facts().items() if is_loss_key(key) and facts.get("tried") is not NOT_TRIED]
 
 
 def another_value(key: str, value: Any) -> Any:
     """A valid value that differs from the one given; of an unused (null) key, from its default."""
-    group, _, name = key.rpartition(".")
-    schema = {"loss": LossConfig, "margin_schedule": MarginScheduleConfig}.get(group)
-    default = getattr(schema(), name) if schema else None
+    default = default_of(key)
     value = plain_value(default) if value is None else value
     if value is None:
-        return WHEN_NULL[key]
+        return key_facts()[key]["tried"]
     if isinstance(default, Enum):
         members = list(type(default).__members__)
         return members[(members.index(value) + 1) % len(members)]
@@ -106,9 +91,9 @@ def another_value(key: str, value: Any) -> Any:
         return not value
     if isinstance(value, list):
         return [*value[:-1], value[-1] + 1]
-    if name == "hard_negative_ratio":
-        return value / 2
-    return 2 * value if value else type(value)(1)
+    rule = key_facts()[key].get("rule")
+    candidates = [2 * value, value / 2] if value else [type(value)(1)]
+    return next(other for other in candidates if rule is None or rule.test(other))
 
 
 def is_loss_key(key: str) -> bool:

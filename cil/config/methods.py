@@ -1,0 +1,64 @@
+"""Which methods there are, and which settings each one uses: read from the files of cil/methods, importing none.
+
+A method is a module with a top-level `METHOD = ...`. Its literal `USES` names what it needs of the groups and keys
+that a method can do without.
+"""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+from cil.config.names import suggestion
+from cil.errors import ConfigError
+
+FOLDER = Path(__file__).resolve().parent.parent / "methods"
+
+
+def available_methods() -> list[str]:
+    """Names valid for `method.name`, sorted."""
+    return sorted(_methods(FOLDER))
+
+
+def uses(method: str) -> tuple[str, ...]:
+    """Groups and keys that the method uses, of those that a method can do without.
+
+    Raises ConfigError for an unknown method, and for a file that does not say it.
+    """
+    found = _methods(FOLDER)
+    if method not in found:
+        raise ConfigError(f"method.name: no method {method!r}; {suggestion(method, sorted(found))}")
+    path = FOLDER / f"{method}.py"
+    value = found[method]
+    try:
+        used = None if value is None else ast.literal_eval(value)
+    except ValueError:
+        used = None
+    if not isinstance(used, tuple) or not all(isinstance(entry, str) for entry in used):
+        raise ConfigError(
+            f'method.name: {path} does not say what {method} uses; it needs a line such as USES = ("memory",)'
+        )
+    return used
+
+
+@cache
+def _methods(folder: Path) -> dict[str, ast.expr | None]:
+    """Method -> what is assigned to `USES` in its file."""
+    found = {}
+    for path in sorted(folder.glob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if "METHOD" in text:
+            assigned = _assigned(ast.parse(text, str(path)))
+            if "METHOD" in assigned:
+                found[path.stem] = assigned.get("USES")
+    return found
+
+
+def _assigned(module: ast.Module) -> dict[str, ast.expr]:
+    """Top-level names of a module and what they are set to, annotated ones too."""
+    values: dict[str, ast.expr] = {}
+    for statement in module.body:
+        if isinstance(statement, ast.Assign):
+            values |= {target.id: statement.value for target in statement.targets if isinstance(target, ast.Name)}
+        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
+            values[statement.target.id] = statement.value
+    return values
