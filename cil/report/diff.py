@@ -42,8 +42,7 @@ def _facts(a: Run, b: Run) -> tuple[list[str], list[str], list[str]]:
     columns = [
         [
             run.order,
-            ", ".join(f"{part} {version}" for part, version in code_version(run).items() if version != FIRST)
-            or "all 1",
+            _versions(run),
             str(run.result.get("git_commit")),
             str((run.result.get("versions") or {}).get("torch")),
             str((run.result.get("device") or {}).get("name")),
@@ -53,6 +52,12 @@ def _facts(a: Run, b: Run) -> tuple[list[str], list[str], list[str]]:
         for run in (a, b)
     ]
     return names, columns[0], columns[1]
+
+
+def _versions(run: Run) -> str:
+    """Versions of the parts that are not at their first one."""
+    raised = [f"{part} {version}" for part, version in code_version(run).items() if version != FIRST]
+    return ", ".join(raised) or f"all {FIRST}"
 
 
 def _figures(a: Run, b: Run) -> Table:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cil.config import identity
+from cil.config import parts
 from cil.config.identity import run_id
 from tests.planning.helpers import one
 
@@ -59,11 +59,12 @@ def test_counts(arguments):
     assert one(*arguments).run_id != one().run_id
 
 
-def test_a_version_that_moves_numbers_counts(monkeypatch):
+def test_a_version_that_moves_numbers_counts_where_its_part_is_used(monkeypatch):
     effective = one().effective
     before = run_id(effective)
-    monkeypatch.setattr(identity, "RESULTS_VERSION", identity.RESULTS_VERSION + 1)
-    assert run_id(effective) != before
+    for part, other in (("autoaugment", False), ("data.cifar", False), ("data.digits", True), ("loss.ant", True)):
+        monkeypatch.setattr(parts, "VERSIONS", {part: 2})
+        assert (run_id(effective) != before) is other, part
 
 
 def test_key_order_does_not_count():

@@ -121,11 +121,12 @@ def test_code_version_from_the_result_or_the_id(tmp_path: Path) -> None:
     def version(name: str, **result: object) -> object:
         run = read_run(write_run(tmp_path / name, result=result))
         assert isinstance(run, Run)
-        return code_version(run)[0]
+        return set(code_version(run).values())
 
-    current = version("a")
-    assert version("b", results_version=7) == 7
-    assert version("c", config_id="0" * 12) == f"not {current}"
+    assert version("a") == {1}
+    assert version("b", results_version=7) == {7}
+    assert version("c", config_id="0" * 12) == {None}
+    assert version("d", part_versions={"optimizer": 2}) == {1, 2}
 
 
 def test_folders_of_event_files_are_not_searched(tmp_path: Path) -> None:
