@@ -101,13 +101,14 @@ def _parse_step(text: str) -> Step:
 
 @dataclass(frozen=True)
 class Groups:
-    """What one of the two steps does: the rows of each kernel, and what they need, sorted by kernel.
+    """What one of the two steps does: the rows sorted by kernel, those left alone last, and what they need.
 
-    rows: int64 [k], parameters: float32 [k, 6], both on the images' device;
-    spans: (kernel number, start, stop) into them.
+    rows: int64 [n]. back: int64 [n], the place of each row in `rows`. parameters: float32 [n, PARAMETERS]. All on
+    the images' device. spans: (kernel number, start, stop) into `rows`.
     """
 
     rows: Tensor
+    back: Tensor
     parameters: Tensor
     spans: list[tuple[int, int, int]]
 
@@ -141,25 +142,29 @@ class AutoAugment:
             acts = self._set.acts(chance[:, step], self._probability[policy, step])
             kernel = torch.where(acts, self._kernel[policy, step], idle)
             counts = torch.bincount(kernel, minlength=idle + 1)[:idle].tolist()
-            rows = torch.argsort(kernel, stable=True)[: sum(counts)]
+            rows = torch.argsort(kernel, stable=True)
             values = self._parameters[policy[rows], step, negative[rows, step].to(torch.int64)]
             spans, start = [], 0
             for number, count in enumerate(counts):
                 if count:
                     spans.append((number, start, start + count))
                 start += count
-            result.append(Groups(to_device(rows, device), to_device(values, device), spans))
+            there, back = to_device(rows, device), to_device(torch.argsort(rows), device)
+            result.append(Groups(there, back, to_device(values, device), spans))
         return result
 
     def __call__(self, images: Tensor, policy: Tensor, chance: Tensor, negative: Tensor) -> Tensor:
         """Augment uint8 images [n, 3, size, size] on any device; draws as in `groups`. Gives new images."""
-        result = images.clone()
         for group in self.groups(policy, chance, negative, images.device):
-            for number, start, stop in group.spans:
-                rows = group.rows[start:stop]
-                changed = self._set.kernels[number](result.index_select(0, rows), group.parameters[start:stop])
-                result.index_copy_(0, rows, changed)
-        return result
+            # Sorted once and put back once: writing each group into place costs more than its operation.
+            images = images.index_select(0, group.rows)
+            acting = group.spans[-1][2] if group.spans else 0
+            parts = [
+                self._set.kernels[number](images[start:stop], group.parameters[start:stop])
+                for number, start, stop in group.spans
+            ]
+            images = torch.cat([*parts, images[acting:]]).index_select(0, group.back)
+        return images
 
 
 def _step_parameters(operations: OperationSet, step: Step, sign: int, size: int) -> list[float]:

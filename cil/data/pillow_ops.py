@@ -47,9 +47,10 @@ def sharpness(images: Tensor, parameters: Tensor) -> Tensor:
 
 def autocontrast(images: Tensor, _parameters: Tensor) -> Tensor:
     """Stretch each channel to 0..255; a channel of one value stays."""
-    low = images.amin((-2, -1), keepdim=True).to(torch.int32)
+    low = images.amin((-2, -1), keepdim=True)
     spread = images.amax((-2, -1), keepdim=True) - low
-    stretched = ((images - low) * 255).div_(spread.clamp(min=1), rounding_mode="floor").to(torch.uint8)
+    # The numbers are so small that the float32 quotient is never rounded up to a whole one.
+    stretched = to_uint8((images - low).to(torch.float32).mul_(255).div_(spread.clamp(min=1)))
     return torch.where(spread == 0, images, stretched)
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision.transforms import functional as F
 
-from cil.config.schema import AugmentConfig, AutoAugmentPolicy
+from cil.config.schema import AugmentConfig, AutoAugmentOps, AutoAugmentPolicy
 from cil.data import image_ops
 from cil.data.augment import Augmenter, Draws
 from cil.seeding import generator
@@ -69,6 +69,20 @@ def test_auto_augment_comes_after_brightness_and_before_cutout():
     assert not torch.equal(changed, bright)
     expected = augmenter.evaluate(image_ops.cutout(changed, draws.cutout, 16))
     assert torch.equal(augmenter.train(images, draws), expected)
+
+
+def test_the_operations_are_the_published_ones_unless_torchvisions_are_asked_for():
+    images = noise(256)
+    results = [
+        Augmenter(everything(**keys), 32).train(images, Augmenter(everything(), 32).draw(256, generator(3, "ops")))
+        for keys in (
+            {},
+            {"auto_augment_ops": AutoAugmentOps.published},
+            {"auto_augment_ops": AutoAugmentOps.torchvision},
+        )
+    ]
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
 
 
 def test_brightness_equals_torchvision_at_the_extremes():
@@ -166,9 +180,10 @@ def test_draws_for_other_images_are_refused():
 
 
 @pytest.mark.parametrize("policy", list(AutoAugmentPolicy))
-def test_no_value_is_read_back_from_the_device(policy):
+@pytest.mark.parametrize("ops", list(AutoAugmentOps))
+def test_no_value_is_read_back_from_the_device(policy, ops):
     # A meta tensor has a shape and no values: reading one, or a shape that depends on one, is an error.
-    augmenter, images = Augmenter(everything(auto_augment=policy), 32), noise(256).to("meta")
+    augmenter, images = Augmenter(everything(auto_augment=policy, auto_augment_ops=ops), 32), noise(256).to("meta")
     assert augmenter.train(images, augmenter.draw(256, generator(1))).shape == (256, 3, 32, 32)
     assert augmenter.evaluate(images).shape == (256, 3, 32, 32)
 
@@ -176,8 +191,9 @@ def test_no_value_is_read_back_from_the_device(policy):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 @pytest.mark.parametrize("policy", list(AutoAugmentPolicy))
-def test_cuda_gives_the_same_pixels_without_waiting(policy):
-    augmenter, images = Augmenter(everything(auto_augment=policy), 32), noise(256)
+@pytest.mark.parametrize("ops", list(AutoAugmentOps))
+def test_cuda_gives_the_same_pixels_without_waiting(policy, ops):
+    augmenter, images = Augmenter(everything(auto_augment=policy, auto_augment_ops=ops), 32), noise(256)
     draws = augmenter.draw(256, generator(1))
     there = images.cuda()
     augmenter.train(there, draws)
