@@ -56,6 +56,8 @@ class Plan:
     """The folder of --config-dir."""
     hydra_overrides: list[str] = field(default_factory=list)
     """The overrides that Hydra itself reads (hydra.*)."""
+    composed: DictConfig | None = None
+    """Of a sweep: what Hydra composed. Its cache holds what ${now:...} stands for, once for the whole command."""
 
 
 def compose_jobs(argv: list[str]) -> list[Job]:
@@ -107,6 +109,7 @@ def _sweep_plan(loader: ConfigLoader, checker: OverrideChecker, composed: DictCo
         launch=arguments.launch,
         config_dir=arguments.config_dir,
         hydra_overrides=cast(list[str], OmegaConf.to_container(composed.hydra.overrides.hydra, resolve=False)),
+        composed=composed,
     )
 
 
