@@ -111,7 +111,7 @@ def write_sweep_files(planned: Plan, rows: Sequence[Row], warnings: Sequence[str
 
     A file keeps what earlier sweeps of the folder said, unless this one holds all of their jobs again.
     """
-    parents = {Path(row.folder).parent for row in rows if row.folder is not None and Path(row.folder).is_dir()}
+    parents = {Path(row.folder).parent for row in rows if row.folder is not None and Path(row.folder).parent.is_dir()}
     for parent in sorted(parents):
         own = [row for row in rows if row.folder is not None and Path(row.folder).parent == parent]
         entry = {
