@@ -8,6 +8,7 @@ from cil.engine.divergence import Diverged
 from cil.engine.loop import Trainer
 from cil.methods import make_method
 from cil.planning.plan import compose_jobs
+from tests.commands import changed
 
 SMALL = [
     "dataset.max_train_per_class=12",
@@ -40,7 +41,7 @@ class Watcher:
 
 
 def make_trainer(*overrides: str, observer=None) -> Trainer:
-    (job,) = compose_jobs([*SMALL, *overrides])
+    (job,) = compose_jobs(changed(SMALL, *overrides))
     device = torch.device("cpu")
     data = load_training_data(job.config, device)
     return Trainer(job.config, data, make_method(job.config), device, observer or Watcher())

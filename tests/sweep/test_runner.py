@@ -25,7 +25,7 @@ from cil.run.job import JobFailed
 from cil.run.signals import Interrupted, StopSignals
 from cil.sweep.dry_run import show_plan
 from cil.sweep.runner import run_sweep
-from tests.commands import PROJECT, train
+from tests.commands import PROJECT, changed, train
 from tests.sweep.sweeps import SWEEP, TINY, figures, hashes, jobs, sweep, table_of
 
 
@@ -240,15 +240,14 @@ def test_a_place_with_the_time_in_it_is_one_place(capsys):
 
 
 def test_a_name_with_the_time_in_it_is_one_name():
-    planned = plan(["-m", *TINY[:-1], "name='t${now:%S-%f}'", "seed=1,2"])
+    planned = plan(["-m", *changed(TINY, "name='t${now:%S-%f}'", "seed=1,2")])
     assert run_sweep(planned) == 0
     (name,) = [path.name for path in Path("outputs/sweeps").iterdir()]
     texts = [(Path("outputs/sweeps") / name / job.run_id / "config.yaml").read_text() for job in planned.jobs]
     assert all(f"name: {name}\n" in text for text in texts)
 
 
-LONG = [text for text in TINY if "_epochs=" not in text]
-LONG += ["trainer.init_epochs=40", "trainer.inc_epochs=40", "checkpoint.every_minutes=0.01"]
+LONG = changed(TINY, "trainer.init_epochs=40", "trainer.inc_epochs=40", "checkpoint.every_minutes=0.01")
 
 
 def start(*arguments: str) -> subprocess.Popen:
