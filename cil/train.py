@@ -40,7 +40,8 @@ def main() -> int:
         except OSError as error:
             return _stop(f"failed: {error}", 1)
         except Exception as error:
-            return _stop(f"failed: {type(error).__name__}: {error} (more in the run's train.log)", 1)
+            more = "".join(f" ({note})" for note in getattr(error, "__notes__", []))
+            return _stop(f"failed: {type(error).__name__}: {error}{more}", 1)
 
 
 def _start(planned: Plan) -> int:

@@ -3,9 +3,16 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+def changed(base: Iterable[str], *changes: str) -> list[str]:
+    """`base` with the changes; a key stands in a command only once."""
+    keys = {text.partition("=")[0] for text in changes}
+    return [*(text for text in base if text.partition("=")[0] not in keys), *changes]
 
 
 def run(module: str, *arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:

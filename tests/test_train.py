@@ -11,6 +11,10 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from cil.config.launch import LAUNCH_KEYS
+from cil.planning.docs import option_docs
+from cil.planning.loading import make_loader
+from cil.planning.overrides import OverrideChecker
 from cil.records.checkpoint import read_checkpoint
 from tests.commands import PROJECT, train
 
@@ -141,7 +145,42 @@ def test_help_config_and_errors_need_no_torch(tmp_path):
         assert process.returncode == code, process.stderr
 
 
-def test_broken_data_is_one_line_and_a_failed_status(tmp_path):
+def test_the_help_lists_the_groups_and_what_else_can_be_done(tmp_path):
+    (tmp_path / "loss").mkdir()
+    (tmp_path / "loss" / "mine.yaml").write_text("name: ant\n")
+    process = train("--config-dir", str(tmp_path), "--help", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    for key in LAUNCH_KEYS:
+        assert f"\n{key}=" in process.stdout
+    _, _, listed = process.stdout.partition("== Groups: GROUP=OPTION ==\n")
+    shown = dict(line.split(": ", 1) for line in listed.partition("\n\n")[0].splitlines())
+    checker = OverrideChecker(make_loader(None))
+    assert list(shown) == sorted(checker.groups)
+    assert "mine" in shown.pop("loss").split(", ")
+    for group, options in shown.items():
+        assert options.split(", ") == sorted(option_docs(group))
+
+
+def test_an_error_that_has_no_log_points_to_none(tmp_path):
+    process = train("--cfg", "hydra", "--resolve", cwd=tmp_path)
+    assert process.returncode == 1
+    assert "train.log" not in process.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unexpected_error_points_to_its_log(tmp_path):
+    fault = "import cil.engine.loop as l\ndef run(self): raise RuntimeError('out of luck')\nl.Trainer.run = run\n"
+    code = f"{fault}import sys\nfrom cil import train\nsys.exit(train.main())"
+    command = [sys.executable, "-c", code, "debug=smoke", "hydra.run.dir=here"]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 1
+    log = tmp_path / "here" / "train.log"
+    assert process.stderr.splitlines()[-1] == f"failed: RuntimeError: out of luck (more in {log})"
+    assert "in run" in log.read_text()
+
+
+def test_broken_data_is_one_line_and_leaves_no_folder(tmp_path):
     for split in ("train", "val"):
         for name in ("a", "b"):
             (tmp_path / "data" / split / name).mkdir(parents=True)
@@ -151,9 +190,13 @@ def test_broken_data_is_one_line_and_a_failed_status(tmp_path):
     assert process.returncode == 1
     assert process.stderr.strip().count("\n") == 0, process.stderr
     assert "1.png" in process.stderr
-    status = json.loads((only_folder(tmp_path / "outputs" / "smoke") / "status.json").read_text())
-    assert status["state"] == "failed"
-    assert "1.png" in status["error"]
+    assert list((tmp_path / "outputs" / "smoke").iterdir()) == [], "nothing was trained"
+    repeated = train("-m", *arguments, "debug=smoke", "memory.size=2", "dataset.num_workers=0", cwd=tmp_path)
+    assert repeated.returncode == 1
+    (written,) = (tmp_path / "outputs" / "sweeps" / "smoke").iterdir()
+    (row,) = json.loads(written.read_text())["sweeps"][0]["jobs"]
+    assert row["state"] == "failed"
+    assert "1.png" in row["error"]
 
 
 def test_two_runs_started_at_once_get_two_folders(tmp_path):

@@ -29,6 +29,16 @@ FOREIGN_KEYS = {
 }
 """Keys of other TagFex+ANT programs, and what is written here instead."""
 
+COMMON_WORDS = {
+    "margin": "ant_margin",
+    "learning_rate": "optimizer.lr",
+    "tau": "loss.temperature",
+    "exemplars": "memory.size",
+    "memory_size": "memory.size",
+    "gpu": "device",
+}
+"""What people call a key whose name here is too different to be found by its spelling."""
+
 
 @cache
 def key_types(method: str | None = None) -> dict[str, Any]:
@@ -88,6 +98,9 @@ def unknown_key(key: str, groups: Iterable[str] = (), method: str | None = None)
     group, _, last = key.rpartition(".")
     if last in FOREIGN_KEYS and f"loss.{last}" != key:
         return ConfigError(f"{key}: unknown key; here it is written {FOREIGN_KEYS[last]}")
+    for word, meant in (*COMMON_WORDS.items(), *_of_both_phases(valid).items()):
+        if last == word and f"{group}.{word}s" not in valid:
+            return ConfigError(f"{key}: unknown key; did you mean {meant}?")
     siblings = {name.rpartition(".")[2]: name for name in valid if name.startswith(f"{group}.")}
     everywhere = {name.rpartition(".")[2]: name for name in reversed(valid)} | {
         name: name for name in (*groups, *LAUNCH_KEYS)
@@ -97,6 +110,16 @@ def unknown_key(key: str, groups: Iterable[str] = (), method: str | None = None)
         return ConfigError(f"{key}: unknown key; did you mean {close}?")
     listed = siblings.values() or [*(name for name in valid if "." not in name), *LAUNCH_KEYS, *groups]
     return ConfigError(f"{key}: unknown key; valid: {', '.join(listed)}")
+
+
+def _of_both_phases(valid: Iterable[str]) -> dict[str, str]:
+    """`epochs` and the like: what task 1 and the later tasks have a key of their own for."""
+    names = {name.rpartition(".")[2]: name for name in valid}
+    return {
+        name.removeprefix("init_"): f"{names[name]} (task 1) and {other} (later tasks)"
+        for name in names
+        if name.startswith("init_") and (other := names.get(f"inc_{name.removeprefix('init_')}"))
+    }
 
 
 def unknown_option(group: str, option: str, valid: Iterable[str]) -> ConfigError:

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from cil import __version__
 from cil.config.launch import LaunchConfig, split_launch
 from cil.errors import ConfigError
 from cil.planning.hydra_adapter import get_args_parser
+from cil.planning.overrides import OPTIONAL_GROUPS
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,9 @@ def parse_arguments(argv: list[str]) -> Arguments:
     argv = [_expand_home(text) for text in argv]
     parser = get_args_parser()
     parser.error = _refuse  # type: ignore[method-assign]
+    for action in parser._actions:
+        if action.dest == "version":
+            action.version = f"cil {__version__}"  # type: ignore[attr-defined]
     options = parser.parse_args(argv)
     _check_combination(options)
     if options.experimental_rerun is not None:
@@ -45,6 +50,7 @@ def parse_arguments(argv: list[str]) -> Arguments:
     opaque = bool(options.hydra_help or options.shell_completion)
     show = bool(opaque or options.help or options.cfg is not None or options.info is not None)
     package = options.package if options.cfg else None
+    _refuse_repeats(options.overrides)
     launch = split_launch(options.overrides)
     argv = [text for text in argv if text not in options.overrides or text in launch.overrides]
     return Arguments(
@@ -58,6 +64,17 @@ def _expand_home(text: str) -> str:
     if key.startswith("-") or not (value == "~" or value.startswith("~/")):
         return text
     return f"{key}{equals}{Path(value).expanduser()}"
+
+
+def _refuse_repeats(overrides: list[str]) -> None:
+    """Raises ConfigError for a key that is given twice: Hydra would silently take the last value."""
+    given: dict[str, str] = {}
+    for text in overrides:
+        key = text.partition("=")[0].lstrip("+~")
+        if key in given:
+            several = f" (one on top of the other is {key}=[A,B])" if key in OPTIONAL_GROUPS else ""
+            raise ConfigError(f"{key}: is given twice, {given[key]} and {text}; leave one of them out{several}")
+        given[key] = text
 
 
 def _check_combination(options: argparse.Namespace) -> None:

@@ -41,11 +41,17 @@ def grid_jobs(loader: ConfigLoader, checker: OverrideChecker, master: DictConfig
         for override in parsed:
             checker.check(override)
         check_experiments(loader, parsed, swept_experiment)
+    numbers: dict[tuple[str, str], int] = {}
     for texts, parsed in grid:
         composed = compose_with(loader, [*given["hydra"], *texts], RunMode.RUN)
         OmegaConf.copy_cache(from_config=master, to_config=composed)
+        if OmegaConf.is_interpolation(composed, "name"):
+            composed.name = str(composed.name)  # `job_from_composed` copies the node, and would ask for the time again
         job = job_from_composed(composed, texts, written_keys(parsed))
-        yield replace(job, folder=_folder(composed, job.run_id))
+        number = numbers.setdefault(_key(job), len(numbers))
+        yield replace(job, folder=_folder(composed, job.run_id, number))
+        # The cache holds what ${now:...} stands for: one time for all jobs of a command.
+        OmegaConf.copy_cache(from_config=composed, to_config=master)
 
 
 def check_experiments(loader: ConfigLoader, overrides: list[Override], swept: bool = False) -> None:
@@ -74,12 +80,19 @@ def brought_grid(loader: ConfigLoader, experiment: str) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(params, resolve=False)) if params else {}
 
 
-def _folder(composed: DictConfig, identity: str) -> Path | None:
+def _key(job: Job) -> tuple[str, str]:
+    """Jobs with the same key are one run."""
+    return job.config.name, job.run_id
+
+
+def _folder(composed: DictConfig, identity: str, number: int) -> Path | None:
+    """Where the job of this number writes; None where only its launcher can say."""
     sweep = composed.hydra.sweep
+    composed.hydra.job.num = number
     try:
         own = OmegaConf.to_container(sweep, resolve=False)["subdir"] == "${cil.run_id:}"  # type: ignore[index, call-overload]
         return Path(str(sweep.dir)) / (identity if own else str(sweep.subdir))
-    except OmegaConfBaseException:  # hydra.job.num and the like are known only when the job starts
+    except OmegaConfBaseException:  # hydra.job.id and the like are known only when the job starts
         return None
 
 
@@ -91,7 +104,7 @@ def distinct(jobs: list[Job]) -> tuple[list[Job], list[str]]:
     first: dict[tuple[str, str], Job] = {}
     warnings = []
     for job in jobs:
-        earlier = first.setdefault((job.config.name, job.run_id), job)
+        earlier = first.setdefault(_key(job), job)
         if earlier is job:
             continue
         if job.config.dataset.root != earlier.config.dataset.root:

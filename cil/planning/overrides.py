@@ -21,6 +21,7 @@ class OverrideChecker:
         self._searchpath: list[str] = []
         self._options: dict[str, set[str]] = {}
         self.groups = [group for group in loader.list_groups("") if group not in NOT_GROUPS]
+        self._hydra_groups = loader.list_groups("hydra")
 
     def parse(self, texts: list[str]) -> list[Override]:
         """Parsed overrides. Raises ConfigError for bad syntax."""
@@ -29,6 +30,9 @@ class OverrideChecker:
         for text in texts:
             if not text.startswith("~") and "=" not in text:
                 raise ConfigError(f"{text}: is not of the form KEY=VALUE")
+            key, _, value = text.partition("=")
+            if key.startswith("hydra/") and "." in key:
+                raise ConfigError(f"{text}: write {key.replace('/', '.')}={value}")
             try:
                 parsed += self._parser.parse_overrides([text])
             except HydraException as error:
@@ -55,6 +59,7 @@ class OverrideChecker:
         """Raises ConfigError for an unknown key or option. What Hydra itself reads (hydra.*) is left to Hydra."""
         key = str(override.key_or_group)
         if override.is_hydra_override():
+            self._check_hydra_group(key, override)
             return
         if key in self.groups:
             self._check_option(key, override)
@@ -64,6 +69,13 @@ class OverrideChecker:
             raise ConfigError(f"{key}: cannot be deleted; write {key}=null to switch it off, where null is allowed")
         elif override.is_add() and not override.is_force_add():
             raise ConfigError(f"{key}: exists already; write {key}=VALUE without the '+'")
+
+    def _check_hydra_group(self, key: str, override: Override) -> None:
+        """Raises ConfigError for hydra.GROUP=OPTION: Hydra would put the option's name where its keys belong."""
+        group = key.removeprefix("hydra.")
+        written = str(override.input_line).partition("=")[2]
+        if key.startswith("hydra.") and group in self._hydra_groups and not written.startswith("{"):
+            raise ConfigError(f"{override.input_line}: write hydra/{group}={written}")
 
     def _options_of(self, group: str) -> set[str]:
         """Options of a group, those of hydra.searchpath included. Asking Hydra takes 10 ms: asked once."""

@@ -12,10 +12,10 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from cil.config.identity import NOT_IN_IDENTITY
+from cil.config.effective import effective
 from cil.config.launch import LaunchConfig
 from cil.config.schema import RunConfig
-from cil.config.typed import flat
+from cil.config.typed import plain
 from cil.errors import ConfigError
 from cil.planning.arguments import Arguments, parse_arguments
 from cil.planning.grid import check_experiments, distinct, grid_jobs, is_grid
@@ -26,6 +26,7 @@ from cil.planning.jobs import typed_config
 from cil.planning.loading import VERSION_BASE as VERSION_BASE
 from cil.planning.loading import compose_with, make_loader
 from cil.planning.messages import one_line
+from cil.planning.named import named_values
 from cil.planning.overrides import OverrideChecker, written_keys
 from cil.planning.plugins import check_plugins
 from cil.planning.stored import refuse_differences, refuse_groups, stored_config, with_overrides
@@ -56,6 +57,8 @@ class Plan:
     """The folder of --config-dir."""
     hydra_overrides: list[str] = field(default_factory=list)
     """The overrides that Hydra itself reads (hydra.*)."""
+    composed: DictConfig | None = None
+    """Of a sweep: what Hydra composed. Its cache holds what ${now:...} stands for, once for the whole command."""
 
 
 def compose_jobs(argv: list[str]) -> list[Job]:
@@ -107,6 +110,7 @@ def _sweep_plan(loader: ConfigLoader, checker: OverrideChecker, composed: DictCo
         launch=arguments.launch,
         config_dir=arguments.config_dir,
         hydra_overrides=cast(list[str], OmegaConf.to_container(composed.hydra.overrides.hydra, resolve=False)),
+        composed=composed,
     )
 
 
@@ -125,21 +129,20 @@ def _stored_plan(
     checker.refuse_sweep(overrides)
     stored = stored_config(key, folder)
     texts = _task_overrides(overrides)
-    groups = [text for text in texts if text.partition("=")[0].lstrip("+~") in checker.groups]
     if key == "rerun":
         refuse_groups(texts, checker.groups)
     written = written_keys(overrides)
-    if groups:
-        composed = job_from_composed(compose_with(loader, arguments.overrides, RunMode.RUN), texts, written)
-        if any(text.partition("=")[0].lstrip("+~") not in NOT_IN_IDENTITY for text in groups):
-            # The command that started the run, given again: it has to lead to the same settings.
-            refuse_differences(folder, stored, composed.effective)
-        values = {k: v for k, v in flat(composed.effective).items() if k in written or k.partition(".")[0] in written}
+    if written & set(checker.groups):
+        composed = compose_with(loader, arguments.overrides, RunMode.RUN)
+        values = named_values(loader, composed, [o for o in overrides if not o.is_hydra_override()])
     else:
         values = {str(o.key_or_group): o.value() for o in overrides if not o.is_hydra_override()}
-    job = job_from_composed(OmegaConf.create(with_overrides(stored, values)), texts, written)
+    config = OmegaConf.create(with_overrides(stored, values))
     if key == "resume":
-        refuse_differences(folder, stored, job.effective)
+        # First of all: whether changed settings are possible here is another question.
+        refuse_differences(folder, stored, plain(effective(*typed_config(config))[0]))
+    job = job_from_composed(config, texts, written)
+    if key == "resume":
         return Plan([job], warnings=job.warnings, resume=Path(folder).expanduser(), launch=launch)
     return Plan([job], warnings=job.warnings, rerun=True, launch=launch)
 

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import socket
 import time
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cil.errors import ConfigError, DataError
+from cil.records.lock import locked
 
 logger = logging.getLogger("cil")
 
@@ -134,6 +136,34 @@ def holds_work(folder: Path) -> bool:
     """Whether a run was begun here, even if its status.json is lost."""
     files = ("status.json", "metrics.jsonl", "result.json")
     return any((folder / name).exists() for name in files) or any((folder / "checkpoints").glob("*.pt"))
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether the folder holds nothing; one that does not exist holds nothing either."""
+    return not folder.is_dir() or not any(folder.iterdir())
+
+
+_START_FILES = {"config.yaml", "status.json", "lock", "train.log", "metrics.jsonl", "tensorboard", "checkpoints"}
+"""What a run makes before its first step."""
+
+
+def remove_if_unused(folder: Path) -> bool:
+    """Remove the folder of a run that made no step: no figures, no checkpoint; whether it was removed.
+
+    A folder with anything in it that a starting run does not make stays, and so does one that a process works on.
+    """
+    try:
+        if not {path.name for path in folder.iterdir()} <= _START_FILES:
+            return False
+        with locked(folder):
+            metrics = folder / "metrics.jsonl"
+            begun = read_status(folder).get("progress") is not None  # a step was made
+            if begun or any((folder / "checkpoints").glob("*")) or (metrics.exists() and metrics.stat().st_size):
+                return False
+            shutil.rmtree(folder)
+    except (OSError, ConfigError, DataError):
+        return False
+    return True
 
 
 def refuse_unfinished(folder: Path) -> None:

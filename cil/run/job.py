@@ -2,6 +2,8 @@
 
 import gc
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from cil.errors import ConfigError, DataError
 from cil.planning.plan import Job, job_from_composed
 from cil.planning.resolvers import register
 from cil.planning.stored import refuse_differences, stored_config
-from cil.records.folder import finished_result, read_status, refuse_unfinished
+from cil.records.folder import finished_result, is_empty, read_status, refuse_unfinished, remove_if_unused
+from cil.run.signals import Interrupted
 
 register()  # also where another process imports this module to run a job of a sweep
 
@@ -25,13 +28,14 @@ def run_job(composed: DictConfig) -> float | None:
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    job = job_from_composed(composed)
-    if hydra.mode == RunMode.MULTIRUN:
-        return _run_of_sweep(job, folder)
-    try:
-        return _run(job, folder, resume=False)
-    except Exception as error:
-        raise SingleRunFailed from error
+    with _removed_if_unused(folder):
+        job = job_from_composed(composed)
+        if hydra.mode == RunMode.MULTIRUN:
+            return _run_of_sweep(job, folder)
+        try:
+            return _run(job, folder, resume=False)
+        except Exception as error:
+            raise SingleRunFailed from error
 
 
 class JobFailed(Exception):
@@ -39,17 +43,21 @@ class JobFailed(Exception):
     the failed run's memory from the jobs after it."""
 
 
+class WrongInput(JobFailed):
+    """It failed because of its settings or its data, not while it trained."""
+
+
 def _run_of_sweep(job: Job, folder: Path) -> float | None:
     """The folder is the job's identity: whatever it holds is this job's own unfinished work."""
     try:
         return _run(job, folder, resume=True)
     except (ConfigError, DataError) as error:
-        text = str(error)
+        failure: JobFailed = WrongInput(str(error))
     except Exception as error:
-        text = f"{type(error).__name__}: {error}"
+        failure = JobFailed(f"{type(error).__name__}: {error}")
     gc.collect()
-    print(f"failed: {folder}: {text}", flush=True)
-    raise JobFailed(text)
+    print(f"failed: {folder}: {failure}", flush=True)
+    raise failure
 
 
 class SingleRunFailed(BaseException):
@@ -67,7 +75,26 @@ def continue_run(job: Job, folder: Path) -> float | None:
 def repeat_run(job: Job) -> float | None:
     """Start a new run of a stored configuration."""
     name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(3)}"
-    return _run(job, Path("outputs") / job.config.name / name, resume=False)
+    folder = Path("outputs") / job.config.name / name
+    with _removed_if_unused(folder):
+        return _run(job, folder, resume=False)
+
+
+@contextmanager
+def _removed_if_unused(folder: Path) -> Iterator[None]:
+    """A folder that was new leaves no trace of a start that came to nothing: a signal, or wrong data, before a step.
+
+    After any other error it stays: train.log holds the traceback.
+    """
+    new = is_empty(folder)
+    try:
+        yield
+    except BaseException as error:
+        reason = error.__cause__ if isinstance(error, SingleRunFailed) else error
+        expected = (Interrupted, KeyboardInterrupt, ConfigError, DataError, WrongInput)
+        if new and isinstance(reason, expected) and remove_if_unused(folder):
+            print(f"nothing was trained yet: {folder} is removed", flush=True)
+        raise
 
 
 def _run(job: Job, folder: Path, resume: bool) -> float | None:
@@ -77,6 +104,8 @@ def _run(job: Job, folder: Path, resume: bool) -> float | None:
         # A sweep's folders may be named by hand: the job that ran here may be another one.
         refuse_differences(str(folder), stored_config("resume", str(folder)), job.effective)
     if finished:
+        if not (folder / "config.yaml").is_file():
+            raise DataError(f"{folder}: config.yaml is missing, so nobody can say which run finished here")
         result = finished_result(folder)
         print(f"{folder}: already finished, nothing to do")
         return result.get("incremental_avg_top1")
@@ -85,4 +114,9 @@ def _run(job: Job, folder: Path, resume: bool) -> float | None:
     from cil.run.experiment import run_experiment  # torch takes seconds
 
     print(f"run folder: {folder}", flush=True)
-    return run_experiment(job, folder, resume)["incremental_avg_top1"]
+    try:
+        return run_experiment(job, folder, resume)["incremental_avg_top1"]
+    except Exception as error:
+        if (folder / "train.log").is_file():
+            error.add_note(f"more in {folder / 'train.log'}")
+        raise

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from cil.planning.plan import Job, Plan
-from cil.records.states import Found, State, look
+from cil.records.states import Found, State
+from cil.sweep.found import find
 from cil.sweep.hours import Estimate, cpu_name, estimate
 from cil.sweep.summary import aligned
 
@@ -19,7 +20,7 @@ MEANINGS = {
 
 def show_plan(planned: Plan) -> str:
     """The jobs, which of them are done, and the hours left."""
-    found = [(job, look(_folder(planned, job))) for job in planned.jobs]
+    found = [(job, find(job, _folder(planned, job))) for job in planned.jobs]
     table = [["state", "id", "overrides"]]
     stored = "(as stored)" if planned.resume is not None or planned.rerun else "(defaults)"
     for job, state in found:
@@ -35,6 +36,9 @@ def show_plan(planned: Plan) -> str:
     left = [(job, _left(state)) for job, state in found if state.state is not State.finished]
     if left:
         lines.append(_hours(estimate(left, _roots(planned)), len(left)))
+    places = dict.fromkeys(str(job.folder.parent) for job in planned.jobs if job.folder is not None)
+    if places:
+        lines.append(f"in {', '.join(places)}")
     lines.append("dry run: nothing was started or created")
     return "\n".join(lines)
 

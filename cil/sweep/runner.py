@@ -19,9 +19,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from cil.planning.hydra_adapter import Callbacks
 from cil.planning.loading import compose_with, make_loader
-from cil.planning.plan import Plan
+from cil.planning.plan import Job, Plan
 from cil.records.states import State, look
 from cil.run.job import run_job
+from cil.sweep.found import find
 from cil.sweep.signals import SweepSignals
 from cil.sweep.summary import Row, sweep_table, write_sweep_files
 
@@ -35,7 +36,7 @@ class Sweep:
     def __init__(self, planned: Plan) -> None:
         self.planned = planned
         self.folders: dict[int, Path | None] = {number: job.folder for number, job in enumerate(planned.jobs)}
-        self.before = {number: look(folder).state for number, folder in self.folders.items()}
+        self.before = {number: self.state(number) for number in self.folders}
         """State of each job at the start."""
         self.errors: dict[int, str] = {}
         """Why a job failed, as its launcher tells."""
@@ -47,7 +48,7 @@ class Sweep:
 
     def state(self, number: int) -> State:
         """State of a job now."""
-        return look(self.folders[number]).state
+        return find(self.planned.jobs[number], self.folders[number]).state
 
     def take(self, number: int, returned: JobReturn) -> None:
         """Note what a launcher gave back for a job."""
@@ -120,7 +121,7 @@ def _launch(sweep: Sweep, numbers: Sequence[int], signals: SweepSignals) -> None
         signals.take()
     first = 0
     for batch in _batches(numbers, master.hydra.sweeper.get("max_batch_size")):
-        overrides = [jobs[number].overrides for number in batch]
+        overrides = [[*jobs[number].overrides, *_place(jobs[number])] for number in batch]
         returned = launcher.launch(overrides, initial_job_idx=first)
         first += len(batch)
         for number, one in zip(batch, returned, strict=True):
@@ -142,13 +143,31 @@ def _hydra(planned: Plan, overrides: Sequence[str]) -> tuple[HydraContext, DictC
     """What Hydra's launchers need: the loader, and a configuration to take launcher and callbacks from."""
     loader = make_loader(planned.config_dir)
     given = [*planned.hydra_overrides, "hydra.mode=MULTIRUN", *overrides]
-    master = compose_with(loader, given, RunMode.MULTIRUN)
-    folder = str(OmegaConf.to_container(master.hydra.sweep, resolve=False)["dir"])  # type: ignore[index, call-overload]
-    if not os.path.isabs(folder):
-        # Processes that a launcher starts may stand in another folder.
-        absolute = os.path.join(os.getcwd(), folder).replace("\\", "\\\\").replace('"', '\\"')
-        master = compose_with(loader, [*given, f'hydra.sweep.dir="{absolute}"'], RunMode.MULTIRUN)
+
+    def compose(*more: str) -> DictConfig:
+        composed = compose_with(loader, [*given, *more], RunMode.MULTIRUN)
+        if planned.composed is not None:
+            OmegaConf.copy_cache(from_config=planned.composed, to_config=composed)
+        return composed
+
+    folder = str(OmegaConf.to_container(compose().hydra.sweep, resolve=False)["dir"])  # type: ignore[index, call-overload]
+    # Processes that a launcher starts may stand in another folder.
+    master = compose(f"hydra.sweep.dir={_quoted(os.path.join(os.getcwd(), folder))}")
     return HydraContext(config_loader=loader, callbacks=Callbacks(master)), master
+
+
+def _place(job: Job) -> list[str]:
+    """Overrides that put a job where the plan has it: composed once more, ${now:...} would be another time."""
+    if job.folder is None:
+        return []
+    folder = Path(os.getcwd()) / job.folder
+    values = {"name": job.config.name, "hydra.sweep.dir": str(folder.parent), "hydra.sweep.subdir": folder.name}
+    return [f"{key}={_quoted(value)}" for key, value in values.items()]
+
+
+def _quoted(value: str) -> str:
+    """A value as Hydra's grammar reads any text."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _batches(numbers: Sequence[int], size: Any) -> Iterator[Sequence[int]]:

@@ -10,8 +10,9 @@ from tqdm import tqdm
 
 from cil.planning.plan import Job, Plan
 from cil.records.folder import now, plain, write_atomically
-from cil.records.states import State, look
+from cil.records.states import State
 from cil.run.table import layout
+from cil.sweep.found import find
 
 FIGURES = {
     "average": "incremental_avg_top1",
@@ -39,8 +40,11 @@ class Row:
 
     @staticmethod
     def of(job: Job, folder: Path | None, before: State, error: str | None) -> "Row":
-        """The row of a job, from its folder as it is now and what its launcher said."""
-        found = look(folder)
+        """The row of a job, from its folder as it is now and what its launcher said.
+
+        Where the folder holds another run, the job has failed, and that run's figures are not shown.
+        """
+        found = find(job, folder)
         names = {State.new: "not started", State.finished: "skipped" if before is State.finished else "ok"}
         state = names.get(found.state, found.state.value)
         if error is not None and state in ("not started", "interrupted"):
@@ -107,7 +111,7 @@ def write_sweep_files(planned: Plan, rows: Sequence[Row], warnings: Sequence[str
 
     A file keeps what earlier sweeps of the folder said, unless this one holds all of their jobs again.
     """
-    parents = {Path(row.folder).parent for row in rows if row.folder is not None and Path(row.folder).is_dir()}
+    parents = {Path(row.folder).parent for row in rows if row.folder is not None and Path(row.folder).parent.is_dir()}
     for parent in sorted(parents):
         own = [row for row in rows if row.folder is not None and Path(row.folder).parent == parent]
         entry = {

@@ -21,7 +21,6 @@ def test_launch_keys_are_taken_out():
         (["dry_run=false", "probe=null"], LaunchConfig()),
         (["dry_run=True"], LaunchConfig(dry_run=True)),
         (["resume=null", "rerun=null"], LaunchConfig()),
-        (["dry_run=true", "dry_run=false"], LaunchConfig()),
     ],
     ids=str,
 )

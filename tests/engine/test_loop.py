@@ -7,6 +7,7 @@ from cil.engine.build import build_trainer
 from cil.engine.divergence import Diverged
 from cil.engine.loop import Trainer
 from cil.planning.plan import compose_jobs
+from tests.commands import changed
 
 SMALL = [
     "dataset.max_train_per_class=12",
@@ -39,7 +40,7 @@ class Watcher:
 
 
 def make_trainer(*overrides: str, observer=None) -> Trainer:
-    (job,) = compose_jobs([*SMALL, *overrides])
+    (job,) = compose_jobs(changed(SMALL, *overrides))
     return build_trainer(job.config, observer=observer or Watcher())
 
 

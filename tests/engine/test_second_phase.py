@@ -11,6 +11,7 @@ from cil.engine.loop import Trainer
 from cil.methods.phases import Phase, balanced, main_phase
 from cil.methods.replay import Replay
 from cil.planning.plan import compose_jobs
+from tests.commands import changed
 from tests.engine.test_loop import SMALL, Watcher, assert_equal_weights, untimed
 from tests.engine.test_resume import Stop, StopAt
 
@@ -43,7 +44,7 @@ class PhaseWatcher(Watcher):
 
 
 def trainer_of(observer) -> Trainer:
-    (job,) = compose_jobs([*SMALL, "trainer.max_tasks=2", *NO_MILESTONES])
+    (job,) = compose_jobs(changed(SMALL, "trainer.max_tasks=2", *NO_MILESTONES))
     trainer = Trainer(job.config, build_data(job.config), Corrected(job.config), torch.device("cpu"), observer)
     observer.trainer = trainer
     return trainer

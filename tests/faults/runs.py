@@ -18,7 +18,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cil.records.checkpoint import read_checkpoint
-from tests.commands import PROJECT
+from tests.commands import PROJECT, changed
 from tests.faults.zygote import Zygote
 
 SETTINGS = (
@@ -113,7 +113,7 @@ def run(*arguments: str, cwd: Path, plan: Plan | None = None, fresh: bool = Fals
 
 def train(folder: Path, *overrides: str, plan: Plan | None = None) -> Ended:
     """A new run in `folder`."""
-    return run(*SETTINGS, *overrides, f"hydra.run.dir={folder}", cwd=folder.parent, plan=plan)
+    return run(*changed(SETTINGS, *overrides), f"hydra.run.dir={folder}", cwd=folder.parent, plan=plan)
 
 
 def resume(folder: Path, *overrides: str, plan: Plan | None = None) -> Ended:

@@ -1,12 +1,16 @@
 """Plans of command lines: single runs, sweeps, and what Hydra only prints."""
 
+import itertools
 import json
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import cil
 from cil.config.identity import run_id
 from cil.planning.plan import plan
 from tests.planning.helpers import one
@@ -75,7 +79,18 @@ def test_hydra_mode_makes_a_sweep():
 def test_folders_of_the_users_choice():
     jobs = plan(["-m", "seed=1,2", "hydra.sweep.dir=/elsewhere", "hydra.sweep.subdir=${seed}"]).jobs
     assert [str(job.folder) for job in jobs] == ["/elsewhere/1", "/elsewhere/2"]
-    assert [job.folder for job in plan(["-m", "seed=1,2", "hydra.sweep.subdir=${hydra.job.num}"]).jobs] == [None, None]
+    jobs = plan(["-m", "seed=1,1,2", "hydra.sweep.subdir=${hydra.job.num}"]).jobs
+    assert [str(job.folder) for job in jobs] == ["outputs/sweeps/run/0", "outputs/sweeps/run/1"]
+    assert [job.folder for job in plan(["-m", "seed=1,2", "hydra.sweep.subdir=${hydra.job.id}"]).jobs] == [None, None]
+
+
+def test_one_time_for_the_whole_command(monkeypatch):
+    """Every composition would ask the clock anew; here it moves on by a second each time."""
+    ticks = itertools.count()
+    monkeypatch.setattr("hydra.core.utils.datetime", SimpleNamespace(now=lambda: datetime.fromtimestamp(next(ticks))))
+    jobs = plan(["-m", "seed=1,2", "hydra.sweep.dir=a/${now:%H-%M-%S}/${name}", "name='n${now:%S}'"]).jobs
+    (place,) = {job.folder.parent for job in jobs}
+    assert {job.config.name for job in jobs} == {place.name}
 
 
 @pytest.mark.parametrize(
@@ -118,7 +133,7 @@ def test_version_is_printed(capsys):
     with pytest.raises(SystemExit) as caught:
         plan(["--version"])
     assert caught.value.code == 0
-    assert "Hydra" in capsys.readouterr().out
+    assert capsys.readouterr().out == f"cil {cil.__version__}\n"
 
 
 def run_python(code, *arguments, cwd=None):

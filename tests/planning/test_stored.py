@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from cil.config.presets import PRESETS
 from cil.config.typed import to_yaml
 from cil.errors import ConfigError
 from cil.planning.plan import plan
@@ -113,6 +114,57 @@ def test_the_whole_command_leaves_what_it_does_not_name(store):
     folder = store("loss=ant_gap", "seed=3", "name=mine", "trainer.eval_every=2")
     config = one("loss=ant_gap", "seed=3", f"resume={folder}").config
     assert (config.name, config.trainer.eval_every) == ("mine", 2)
+
+
+@pytest.mark.parametrize(
+    ("started", "named"),
+    [
+        (["loss=ant", "trainer.init_epochs=20"], ["loss=ant"]),
+        (["loss=ant_adaptive", "split=5-5", "trainer.inc_epochs=30", "memory.size=50"], ["loss=ant_adaptive"]),
+        (["loss=ant_adaptive", "ant_margin=0.3"], ["loss=ant_adaptive"]),
+        (["loss=ant", "margin_schedule=linear"], ["loss=ant_adaptive"]),  # the preset's margins, spelt out
+        (["loss=ant_curriculum", "seed=4"], ["loss=ant_curriculum"]),
+        (["loss=infonce", "memory.size=50"], ["loss=infonce", "dataset=digits"]),
+        (["split=5-5", "trainer.init_epochs=20", "dataset.num_workers=1"], ["dataset=digits"]),
+        (["experiment=gap_max", "trainer.init_epochs=20", "name=mine"], ["experiment=gap_max"]),
+        (["experiment=[gap_max,infonce]", "seed=4"], ["experiment=[gap_max,infonce]"]),
+        (["debug=smoke", "loss=ant_gap"], ["debug=smoke"]),
+    ],
+    ids=str,
+)
+def test_a_named_group_leaves_other_groups_as_they_are_stored(store, started, named):
+    folder = store(*started)
+    job = one(f"resume={folder}", *named)
+    assert job.effective == one(*started).effective
+
+
+@pytest.mark.parametrize(
+    ("started", "named", "listed"),
+    [
+        (["loss=ant"], "loss=ant_adaptive", "margin_schedule.name: constant -> linear"),
+        (["loss=ant"], "loss=ant_curriculum", "margin_schedule.name: constant -> curriculum"),
+        (["loss=ant", "loss.temperature=0.1"], "loss=ant", "loss.temperature: 0.1 -> 0.2"),
+        (["loss=ant_adaptive", "margin_schedule.target_margin=0.6"], "loss=ant_adaptive", "target_margin: 0.6 -> 0.5"),
+        (["loss=ant_curriculum"], "loss=ant_adaptive", "margin_schedule.name: curriculum -> linear"),
+        (["seed=4"], "dataset=cifar100", "dataset.classes: 10 -> 100"),
+        (["experiment=gap_max", "loss.gap_beta=0.1"], "experiment=gap_max", "loss.gap_beta: 0.1 -> 0.5"),
+        (["split=5-5", "trainer.init_epochs=20"], "split=2-2", "split.base: 5 -> 2"),
+    ],
+    ids=str,
+)
+def test_a_named_group_with_other_content_is_refused(store, started, named, listed):
+    message = refusal(f"resume={store(*started)}", named)
+    assert listed in message
+    assert "epochs: " not in message.replace("margin_schedule.epochs: ", "") and "memory" not in message
+
+
+def test_a_preset_is_that_of_the_stored_data_set(store, monkeypatch):
+    """The command does not name the data set; by default it would be the digits, with a margin up to 0.5."""
+    monkeypatch.setitem(PRESETS, ("other", "2-2"), (0.1, 0.45, 7))
+    folder = store("loss=ant_adaptive", "dataset.name=other")
+    job = one(f"resume={folder}", "loss=ant_adaptive")
+    assert (job.config.margin_schedule.target_margin, job.config.margin_schedule.end_epoch) == (0.45, 7)
+    assert job.run_id == one("loss=ant_adaptive", "dataset.name=other").run_id
 
 
 TAMPERED = {

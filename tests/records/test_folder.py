@@ -6,7 +6,16 @@ import pytest
 
 from cil.errors import ConfigError
 from cil.records import folder as module
-from cil.records.folder import RunFolder, plain, read_status, refuse_unfinished, write_atomically
+from cil.records.folder import (
+    RunFolder,
+    is_empty,
+    plain,
+    read_status,
+    refuse_unfinished,
+    remove_if_unused,
+    write_atomically,
+)
+from cil.records.lock import locked
 
 
 def test_files_never_hold_nan():
@@ -87,3 +96,51 @@ def test_what_is_left_of_a_run_is_not_overwritten(tmp_path, left):
     (tmp_path / "config.yaml").write_text("")
     with pytest.raises(ConfigError, match="resume="):
         refuse_unfinished(tmp_path)
+
+
+def started(path):
+    """What a run leaves that stops before its first step."""
+    folder = RunFolder(path)
+    path.mkdir()
+    folder.config.write_text("seed: 1")
+    folder.begin()
+    folder.metrics.write_text("")
+    folder.tensorboard.mkdir()
+    folder.checkpoints.mkdir()
+    (folder.tensorboard / "events").write_text("version")
+    return folder
+
+
+def test_a_folder_without_a_step_is_removed(tmp_path):
+    assert is_empty(tmp_path / "run") and is_empty(tmp_path)
+    folder = started(tmp_path / "run")
+    assert not is_empty(folder.path)
+    folder.end("interrupted", reason="stopped")
+    assert remove_if_unused(folder.path)
+    assert list(tmp_path.iterdir()) == []
+    assert not remove_if_unused(folder.path), "there is nothing left to remove"
+    (tmp_path / "empty").mkdir()
+    assert remove_if_unused(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("what", ["a step", "figures", "a checkpoint", "a result", "a file of someone else", "a lock"])
+def test_a_folder_with_anything_of_value_stays(tmp_path, what):
+    folder = started(tmp_path / "run")
+    if what == "a step":
+        folder.progress(task=1, epoch=0, step=1)
+        folder.end("failed", error="DataError: x")
+    files = {
+        "figures": "metrics.jsonl",
+        "a checkpoint": "checkpoints/t0001.pt",
+        "a result": "result.json",
+        "a file of someone else": "notes.txt",
+    }
+    if what in files:
+        (folder.path / files[what]).write_text("{}")
+    before = sorted(folder.path.rglob("*"))
+    if what == "a lock":
+        with locked(folder.path):
+            assert not remove_if_unused(folder.path)
+    else:
+        assert not remove_if_unused(folder.path)
+    assert set(before) <= set(folder.path.rglob("*"))

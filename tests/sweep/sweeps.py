@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cil.planning.plan import plan
 from cil.sweep.runner import run_sweep
+from tests.commands import changed
 
 TINY = [
     "dataset.max_train_per_class=6",
@@ -26,12 +27,12 @@ SWEEP = Path("outputs/sweeps/tiny")
 
 def sweep(*arguments: str) -> int:
     """Run a sweep from the present folder; its exit code."""
-    return run_sweep(plan(["-m", *TINY, *arguments]))
+    return run_sweep(plan(["-m", *changed(TINY, *arguments)]))
 
 
 def jobs(*arguments: str):
     """The jobs of that sweep."""
-    return plan(["-m", *TINY, *arguments]).jobs
+    return plan(["-m", *changed(TINY, *arguments)]).jobs
 
 
 def hashes(folder: Path) -> dict[str, str]:

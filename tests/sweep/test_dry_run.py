@@ -29,7 +29,7 @@ def finish(job, folder, hours=2.0, device=None, state="finished"):
 
 
 def grid(*more):
-    return plan(["-m", "ant_margin=0.1,0.2", "seed=1,2,3", *more])
+    return plan(["-m", *(more or ["ant_margin=0.1,0.2"]), "seed=1,2,3"])
 
 
 def test_jobs_states_and_hours():
@@ -38,6 +38,7 @@ def test_jobs_states_and_hours():
     finish(first, first.folder, hours=1.0)
     finish(second, second.folder, hours=2.0)
     third.folder.mkdir()
+    (third.folder / "config.yaml").write_text(to_yaml(third.effective))
     (third.folder / "status.json").write_text(json.dumps({"state": "interrupted", "progress": {"share": 0.75}}))
     lines = show_plan(planned).splitlines()
     assert lines[1].split()[:2] == ["done", first.run_id]

@@ -8,7 +8,7 @@ import torch
 from cil.planning.plan import plan
 from cil.sweep.probe import Effect, Probe
 from cil.sweep.probe_report import another_value, loss_settings, probe, run_effects, sweep_effects, sweep_warnings
-from tests.commands import train
+from tests.commands import changed, train
 from tests.planning.helpers import one
 from tests.sweep.sweeps import TINY
 
@@ -126,7 +126,7 @@ def test_the_command_probes_and_trains_nothing(tmp_path):
 
 
 def test_a_sweep_warns_by_itself(tmp_path):
-    arguments = ["-m", *TINY, "loss=infonce", "trainer.max_tasks=1", "ant_margin=0.1,0.2"]
+    arguments = ["-m", *changed(TINY, "loss=infonce", "trainer.max_tasks=1", "ant_margin=0.1,0.2")]
     done = train(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     warning = "ant_margin = 0.1, 0.2: changes neither loss nor gradient (measured on a probe batch)"

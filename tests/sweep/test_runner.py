@@ -23,7 +23,9 @@ from cil.run import job as job_module
 from cil.run.experiment import run_experiment
 from cil.run.job import JobFailed
 from cil.run.signals import Interrupted, StopSignals
-from tests.commands import PROJECT, train
+from cil.sweep.dry_run import show_plan
+from cil.sweep.runner import run_sweep
+from tests.commands import PROJECT, changed, train
 from tests.sweep.sweeps import SWEEP, TINY, figures, hashes, jobs, sweep, table_of
 
 
@@ -176,8 +178,8 @@ def test_a_damaged_config_is_no_matter_of_the_other_jobs():
     assert sweep("seed=1") == 0
     first, second = jobs("seed=1,2")
     (first.folder / "config.yaml").write_text("seed: [")
-    assert sweep("seed=1,2") == 0
-    assert table_of() == {first.run_id: "skipped", second.run_id: "ok"}
+    assert sweep("seed=1,2") == 1
+    assert table_of() == {first.run_id: "failed", second.run_id: "ok"}
 
 
 def test_a_finished_job_without_its_result_is_no_success(capsys):
@@ -198,7 +200,54 @@ def test_a_folder_named_by_hand_must_hold_the_same_job(capsys):
     assert hashes(SWEEP / "one") == before
 
 
-LONG = [*TINY, "trainer.init_epochs=40", "trainer.inc_epochs=40", "checkpoint.every_minutes=0.01"]
+NUMBERED = "hydra.sweep.subdir=${hydra.job.num}"
+
+
+def test_folders_named_by_number_hold_the_jobs_of_one_grid():
+    assert sweep("seed=1,2", NUMBERED) == 0
+    before = hashes(SWEEP / "0")
+    assert sweep("seed=1,2", NUMBERED) == 0
+    assert set(table_of().values()) == {"skipped"}
+    with pytest.raises(ConfigError, match=r"tiny/1 holds another run \(seed: 2 -> 3\)"):
+        sweep("seed=1,3", NUMBERED)
+    assert hashes(SWEEP / "0") == before
+
+
+def test_another_run_in_a_folder_that_only_the_launcher_knows_is_no_result(capsys):
+    named = "hydra.sweep.subdir=job${hydra.job.id}"
+    assert sweep("seed=1", named) == 0
+    before = hashes(SWEEP / "job0")
+    capsys.readouterr()
+    assert sweep("seed=2", named) == 1
+    (row,) = json.loads((SWEEP / "sweep.json").read_text())["sweeps"][-1]["jobs"]
+    assert (row["state"], set(row["figures"].values())) == ("failed", {None})
+    assert "job0 holds another run (seed: 1 -> 2)" in row["error"]
+    assert "1 jobs: 1 failed" in capsys.readouterr().out
+    assert hashes(SWEEP / "job0") == before
+
+
+def test_a_place_with_the_time_in_it_is_one_place(capsys):
+    """Composed again when it is launched, the configuration would name another second."""
+    arguments = ["hydra.sweep.dir=multirun/${now:%Y-%m-%d}/${now:%H-%M-%S-%f}", "seed=1,2"]
+    planned = plan(["-m", *TINY, *arguments])
+    (place,) = {job.folder.parent for job in planned.jobs}
+    assert f"in {place}\n" in show_plan(planned)
+    time.sleep(1.1)
+    assert run_sweep(planned) == 0
+    assert set(table_of(place).values()) == {"ok"}
+    assert {path.name for path in place.iterdir()} == {*(job.run_id for job in planned.jobs), "sweep.json"}
+    assert list(Path("multirun").glob("*/*")) == [place]
+
+
+def test_a_name_with_the_time_in_it_is_one_name():
+    planned = plan(["-m", *changed(TINY, "name='t${now:%S-%f}'", "seed=1,2")])
+    assert run_sweep(planned) == 0
+    (name,) = [path.name for path in Path("outputs/sweeps").iterdir()]
+    texts = [(Path("outputs/sweeps") / name / job.run_id / "config.yaml").read_text() for job in planned.jobs]
+    assert all(f"name: {name}\n" in text for text in texts)
+
+
+LONG = changed(TINY, "trainer.init_epochs=40", "trainer.inc_epochs=40", "checkpoint.every_minutes=0.01")
 
 
 def start(*arguments: str) -> subprocess.Popen:

@@ -4,13 +4,15 @@ import json
 
 import pytest
 
+from cil.config.typed import to_yaml
 from cil.planning.plan import Plan, plan
 from cil.records.states import State
 from cil.sweep.summary import Row, sweep_table, swept_keys, write_sweep_files
 
 
-def write_run(folder, state, result=None, **facts):
+def write_run(job, folder, state, result=None, **facts):
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(to_yaml(job.effective))
     (folder / "status.json").write_text(json.dumps({"state": state} | facts))
     if result is not None:
         (folder / "result.json").write_text(json.dumps(result))
@@ -22,11 +24,11 @@ def rows(tmp_path):
     jobs = plan(["-m", "loss=ant", "seed=1,2,3,4,5,6"]).jobs
     folders = [tmp_path / job.run_id for job in jobs]
     figures = {"incremental_avg_top1": 61.234, "last_top1": 50.0, "forgetting_top1": None}
-    write_run(folders[0], "finished", figures)
-    write_run(folders[1], "finished", figures)
-    write_run(folders[2], "failed", error="it diverged")
-    write_run(folders[3], "interrupted")
-    write_run(folders[4], "running")
+    write_run(jobs[0], folders[0], "finished", figures)
+    write_run(jobs[1], folders[1], "finished", figures)
+    write_run(jobs[2], folders[2], "failed", error="it diverged")
+    write_run(jobs[3], folders[3], "interrupted")
+    write_run(jobs[4], folders[4], "running")
     before = [State.new, State.finished, State.new, State.new, State.new, State.new]
     return [Row.of(job, folder, was, None) for job, folder, was in zip(jobs, folders, before, strict=True)]
 
@@ -34,6 +36,25 @@ def rows(tmp_path):
 def test_states(rows):
     assert [row.state for row in rows] == ["ok", "skipped", "failed", "interrupted", "interrupted", "not started"]
     assert [row.good for row in rows] == [True, True, False, False, False, False]
+
+
+@pytest.mark.parametrize("state", ["finished", "interrupted", "failed", "running"])
+@pytest.mark.parametrize("what", ["another run", "no config.yaml", "a damaged config.yaml", "another result"])
+def test_what_another_run_left_is_not_this_jobs(tmp_path, state, what):
+    job, other = plan(["-m", "seed=1,2"]).jobs
+    ran = other if what == "another run" else job
+    noted = "0" * 12 if what == "another result" else ran.run_id
+    write_run(ran, tmp_path, state, {"incremental_avg_top1": 61.2, "config_id": noted})
+    if what == "no config.yaml":
+        (tmp_path / "config.yaml").unlink()
+    elif what == "a damaged config.yaml":
+        (tmp_path / "config.yaml").write_text("seed: [")
+    row = Row.of(job, tmp_path, State.new, None)
+    if what == "another result" and state != "finished":
+        return  # only a finished run's result is read
+    assert (row.state, row.good, set(row.figures.values())) == ("failed", False, {None})
+    words = {"another run": "seed: 2 -> 1", "no config.yaml": "no config.yaml", "another result": "result of another"}
+    assert words.get(what, "cannot be read") in row.error
 
 
 def test_the_table(rows):
@@ -63,7 +84,7 @@ def write(folder, arguments, warnings=()):
     jobs = plan(arguments).jobs
     rows = []
     for job in jobs:
-        write_run(folder / job.run_id, "finished", {})
+        write_run(job, folder / job.run_id, "finished", {})
         rows.append(Row.of(job, folder / job.run_id, State.new, None))
     write_sweep_files(Plan(jobs, argv=arguments), rows, warnings)
     return json.loads((folder / "sweep.json").read_text())
