@@ -93,8 +93,9 @@ def test_a_list_that_is_gone_still_leaves_an_id():
 
 
 def test_the_id_without_a_class_list_is_what_it_was():
-    kept = {"dataset": {"class_list": None, "classes": 10, "root": None}, "trainer": {}, "seed": 0}
-    assert run_id(kept) == "4ecaa6238cbc"
+    dataset = {"class_list": None, "classes": 10, "root": None}
+    kept = {"dataset": dataset, "method": {"name": "tagfex"}, "seed": 0, "trainer": {"batch_size": 8}}
+    assert run_id(kept) == "2ed7d2f73b47"
 
 
 def test_run_id_leaves_its_argument_alone():
