@@ -186,7 +186,7 @@ class TrainerConfig:
     grad_clip_norm: float | None = key(None, rule=ABOVE_ZERO)
     """Largest gradient norm of a step. null: no clipping."""
     deterministic: bool = False
-    """Bit-reproducible kernels on CUDA (slower); the CPU is always reproducible."""
+    """Bit-reproducible kernels on CUDA (slower). On a CPU results repeat with the same number of threads and kind."""
     check_every: int = key(20, rule=at_least(1))
     """A non-finite loss or gradient is found at most this many steps late."""
     on_oom: OnOom = OnOom.fail

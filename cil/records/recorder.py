@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,7 +71,6 @@ class Recorder:
             if self._tensorboard is None:
                 return
             self._close_events()
-            shutil.rmtree(self._tensorboard, ignore_errors=True)
             self._events = Events(self._tensorboard)
             for index in range(len(self.records)):
                 self._events.add(self.records, index)

@@ -46,7 +46,8 @@ def versions() -> dict[str, str]:
 def device_facts(device: torch.device) -> dict[str, Any]:
     """What the run ran on, and the peak of its memory where it is known."""
     if device.type != "cuda":
-        return {"type": device.type, "name": platform.processor() or platform.machine(), "peak_bytes": None}
+        name = platform.processor() or platform.machine()
+        return {"type": device.type, "name": name, "threads": torch.get_num_threads(), "peak_bytes": None}
     return {
         "type": "cuda",
         "name": torch.cuda.get_device_name(device),

@@ -73,6 +73,15 @@ LAYOUT = {
 """The Custom Scalars tab: category -> title of a chart -> patterns of the tags in it."""
 
 
+_PREFIX = "events.out.tfevents."
+
+
+def _begun(path: Path) -> int:
+    """The time in an event file's name; 0 in one of another form."""
+    text = path.name.removeprefix(_PREFIX).partition(".")[0]
+    return int(text) if text.isdigit() else 0
+
+
 class _EventFile:
     """Writes events at once. PyTorch's FileWriter leaves it to a thread, which dies of a full disk with a traceback.
 
@@ -80,15 +89,23 @@ class _EventFile:
     """
 
     def __init__(self, folder: Path) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-untyped]
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # type: ignore[import-untyped]
         from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
 
         folder.mkdir(parents=True, exist_ok=True)
-        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
+        earlier = sorted(folder.glob(f"{_PREFIX}*"))
+        # Files are read in the order of their names.
+        begun = max(int(time.time()), *(1 + _begun(path) for path in earlier)) if earlier else int(time.time())
+        name = f"{_PREFIX}{begun:010d}.{socket.gethostname()}.{os.getpid()}"
         self._file = (folder / name).open("wb")
         self._records = RecordWriter(self._file)
         self._event = Event
         self._write(file_version="brain.Event:2")
+        if earlier:
+            # Whoever has read the files before forgets what they said: everything is told again from here.
+            self._write(session_log=SessionLog(status=SessionLog.START), step=0)
+        for path in earlier[:-1]:
+            path.unlink(missing_ok=True)
 
     def add_summary(self, summary: Any, step: int | None = None) -> None:
         self._write(summary=summary, step=step)
@@ -104,7 +121,7 @@ class _EventFile:
 
 
 class Events:
-    """One event file in `folder`, which must not hold another."""
+    """One event file in `folder`. The one before it stays, for a viewer that has it open; it counts no more."""
 
     def __init__(self, folder: Path) -> None:
         from torch.utils.tensorboard.summary import custom_scalars

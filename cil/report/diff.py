@@ -38,7 +38,7 @@ def _finished(path: Path) -> Run:
 
 
 def _facts(a: Run, b: Run) -> tuple[list[str], list[str], list[str]]:
-    names = ["class order", "versions of parts", "commit", "torch", "device", "host", "parameters"]
+    names = ["class order", "versions of parts", "commit", "torch", "device", "CPU threads", "host", "parameters"]
     columns = [
         [
             run.order,
@@ -46,6 +46,7 @@ def _facts(a: Run, b: Run) -> tuple[list[str], list[str], list[str]]:
             str(run.result.get("git_commit")),
             str((run.result.get("versions") or {}).get("torch")),
             str((run.result.get("device") or {}).get("name")),
+            str((run.result.get("device") or {}).get("threads") or "?"),
             str(run.status.get("host")),
             str(run.result.get("parameters")),
         ]

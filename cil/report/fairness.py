@@ -206,10 +206,18 @@ def code_notes(problem: Problem) -> list[str]:
     for what, values in (
         ("torch", {str((run.result.get("versions") or {}).get("torch")) for run in problem.runs}),
         ("device", {str((run.result.get("device") or {}).get("name")) for run in problem.runs}),
+        ("CPU thread counts (they move the last bits of results)", _threads(problem.runs)),
     ):
         if len(values) > 1:
-            notes.append(f"{problem.title}: runs of several {what}s: {', '.join(sorted(values))}.")
+            named = what if " " in what else f"{what}s"
+            notes.append(f"{problem.title}: runs of several {named}: {', '.join(sorted(values))}.")
     return notes
+
+
+def _threads(runs: Sequence[Run]) -> set[str]:
+    """Numbers of CPU threads, where they are known: results of earlier versions do not tell."""
+    found = {(run.result.get("device") or {}).get("threads") for run in runs}
+    return {str(number) for number in found if number is not None}
 
 
 def primary_figure(problem: Problem) -> tuple[str, str]:

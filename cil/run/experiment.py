@@ -27,6 +27,7 @@ from cil.run.forecast import forecast_once
 from cil.run.live import RunObserver, Saver
 from cil.run.out_of_memory import OutOfMemory, run_explained
 from cil.run.output import lasting_output
+from cil.run.process import keep_freed_memory, other_threads, thread_facts
 from cil.run.progress import Display
 from cil.run.signals import Interrupted, StopSignals
 from cil.run.table import result_table
@@ -177,6 +178,7 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
         _check_stored(stored, folder, job)
     started = time.monotonic() - (stored["seconds"] if stored else 0.0)
     set_reproducibility(config.trainer)
+    keep_freed_memory()
     device = resolve_device(config.device)
     _start_clean(device)
     data = build_data(config, folder.path)
@@ -185,13 +187,15 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
             f"{folder.path}: the images are not those the run was started with (a file was added, removed or renamed, "
             f"or dataset.root={config.dataset.root} is another data set); its exemplars would be other images"
         )
+    if stored is not None and (warning := other_threads(stored.get("threads"), device)):
+        _say(f"{folder.path}: {warning}")
     stop.check()
     forecast = forecast_once(config, folder, data.stream.tasks[: config.trainer.max_tasks], device)
     tensorboard = folder.tensorboard if config.tracking.tensorboard else None
     recorder = Recorder(folder.metrics, tensorboard, stored["records"] if stored else None)
     parts = part_versions(job.effective)
     versions = {"results_version": version_of_all(parts), "part_versions": parts}
-    facts = {"config": job.effective, **versions, "data": data.fingerprint}
+    facts = {"config": job.effective, **versions, "data": data.fingerprint, **thread_facts(device)}
     saver = Saver(config.checkpoint, folder, checkpoints, recorder, facts, lambda: time.monotonic() - started)
     display = Display(len(data.stream.tasks[: config.trainer.max_tasks]), config.tracking.progress)
     observer = RunObserver(folder, recorder, display, saver, stop)

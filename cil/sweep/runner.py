@@ -24,7 +24,7 @@ from cil.records.states import State, look
 from cil.run.job import run_job
 from cil.sweep.found import find
 from cil.sweep.signals import SweepSignals
-from cil.sweep.summary import Row, sweep_table, write_sweep_files
+from cil.sweep.summary import Row, sweep_table, thread_warnings, write_sweep_files
 
 ATTEMPTS = 2
 """How often a job is started in one sweep if its process is killed (by the kernel, out of memory, say)."""
@@ -79,6 +79,7 @@ def run_sweep(planned: Plan, warnings: Sequence[str] = ()) -> int:
             _launch_all(sweep, signals)
     finally:
         rows = sweep.rows()
+        warnings = [*warnings, *thread_warnings(rows)]
         write_sweep_files(planned, rows, warnings)
         print(f"\n{sweep_table(rows, warnings, time.monotonic() - started)}\n", flush=True)
     return 0 if all(row.good for row in rows) else 1

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from cil.planning.plan import Job, Plan
 from cil.records.folder import now, plain, write_atomically
-from cil.records.states import State
+from cil.records.states import State, look
 from cil.run.table import layout
 from cil.sweep.found import find
 
@@ -57,6 +57,16 @@ class Row:
     def good(self) -> bool:
         """Whether the job has a result."""
         return self.state in ("ok", "skipped")
+
+
+def thread_warnings(rows: Sequence[Row]) -> list[str]:
+    """One line if finished jobs were computed by different numbers of CPU threads."""
+    folders = [Path(row.folder) for row in rows if row.good and row.folder is not None]
+    counts: set[int] = {(look(folder).result.get("device") or {}).get("threads") or 0 for folder in folders} - {0}
+    if len(counts) < 2:
+        return []
+    listed = " and ".join(map(str, sorted(counts)))
+    return [f"jobs ran with {listed} CPU threads, which moves the last bits of results; OMP_NUM_THREADS=N sets them"]
 
 
 def swept_keys(jobs: Sequence[Job]) -> dict[str, list[str]]:

@@ -57,7 +57,7 @@ def test_a_continued_run_has_the_same_curves_and_figures(tmp_path, records):
     write(tmp_path / "b", records[5:], stored=first.records[:5]).close()
     assert everything(tmp_path / "a") == everything(tmp_path / "b")
     assert (tmp_path / "a" / "metrics.jsonl").read_text() == (tmp_path / "b" / "metrics.jsonl").read_text()
-    assert len(list((tmp_path / "b" / "tensorboard").iterdir())) == 1
+    assert len(list((tmp_path / "b" / "tensorboard").iterdir())) == 2  # the one before stays for an open viewer
     scalars, images = everything(tmp_path / "a")
     for values in (*scalars.values(), *images.values()):
         steps = [step for step, _ in values]
@@ -149,3 +149,24 @@ def test_a_run_of_full_length_stays_small(tmp_path):
     Recorder(tmp_path / "metrics.jsonl", tmp_path / "tensorboard", stored).close()
     (file,) = (tmp_path / "tensorboard").iterdir()
     assert 1e6 < file.stat().st_size < 4e6
+
+
+def test_a_viewer_that_is_open_over_a_resume_goes_on_without_doubled_steps(tmp_path, records):
+    folder = tmp_path / "tensorboard"
+    write(tmp_path, records[:6])
+    viewer = events(folder)
+    before = [event.step for event in viewer.Scalars("loss/total")]
+    # Continued from a checkpoint that was saved two records earlier: the steps after it are trained again.
+    write(tmp_path, records[4:], stored=records[:4])
+    again = [event.step for event in viewer.Reload().Scalars("loss/total")]
+    steps = [record["step"] for record in records if record["kind"] == "epoch"]
+    assert before == steps[: len(before)]
+    assert again == steps
+    assert [event.step for event in events(folder).Scalars("loss/total")] == steps
+    assert [event.step for event in events(folder).Scalars("task/top1")] == [1, 2, 3]
+
+
+def test_only_the_file_before_the_present_one_is_kept(tmp_path, records):
+    for _ in range(4):
+        write(tmp_path, [], stored=records)
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 2

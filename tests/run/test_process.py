@@ -1,0 +1,71 @@
+"""What is set for a whole training process."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from cil.run.process import keep_freed_memory, other_threads, thread_facts
+from tests.commands import PROJECT, changed, run, train
+from tests.sweep.sweeps import TINY
+
+CPU = torch.device("cpu")
+PROGRAM = """
+import resource, sys, torch
+from cil.run.process import keep_freed_memory
+kept = keep_freed_memory() if sys.argv[1] == "keep" else None
+for number in range(60):
+    if number == 40:  # until then, the heap finds its size
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    block = None
+    block = torch.ones(16 << 20)
+print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(how: str, **env: str) -> tuple[str, int]:
+    """Whether memory is kept, and the page faults of twenty more blocks of 64 MiB, one after another."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")} | {"PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, how], env=environment | env, capture_output=True, text=True, check=True
+    )
+    kept, count = done.stdout.split()
+    return kept, int(count)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
+def test_freed_memory_is_used_again_without_the_kernel():
+    kept, ours = faults("keep")
+    if kept == "False":
+        pytest.skip("not glibc")
+    # 20 times 64 MiB in pages of 4 KiB are 327,680 faults.
+    assert ours < 1000 < 100_000 < faults("default")[1]
+
+
+def test_the_users_own_settings_are_left_alone(monkeypatch):
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
+    assert keep_freed_memory() is False
+
+
+def test_other_threads_are_told_where_they_are_known():
+    now = thread_facts(CPU)["threads"]
+    assert now == torch.get_num_threads()
+    assert other_threads(now, CPU) is None
+    assert other_threads(None, CPU) is None
+    assert f"OMP_NUM_THREADS={now + 1}" in str(other_threads(now + 1, CPU))
+    assert other_threads(now + 1, torch.device("cuda")) is None
+
+
+def test_a_run_notes_its_threads_and_a_resume_with_others_says_so(tmp_path):
+    stop = ["trainer.max_tasks=1", "checkpoint.keep_all=true", "hydra.run.dir=run"]
+    assert train(*changed(TINY, *stop), cwd=tmp_path).returncode == 0
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert result["device"]["threads"] == 1
+    status = json.loads((tmp_path / "run/status.json").read_text())
+    (tmp_path / "run/status.json").write_text(json.dumps(status | {"state": "running"}))
+    again = run("cil.train", "resume=run", cwd=tmp_path, env={"OMP_NUM_THREADS": "2"})
+    assert again.returncode == 0, again.stderr
+    assert "was run with 1 CPU thread so far and goes on with 2" in again.stdout
