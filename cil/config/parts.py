@@ -14,7 +14,7 @@ FIRST = 1
 """Version of a part that VERSIONS does not name."""
 
 VERSIONS: dict[str, int] = {}
-"""Part -> version, for those above FIRST: {"autoaugment": 2, "loss.ant": 2}. Each one is told in CHANGELOG.md."""
+"""Part -> version, for those above FIRST: {"autoaugment": 2, "loss.ant": 2}. CHANGELOG.md says what changed."""
 
 PARTS = {
     "training": "the loop over tasks, epochs and batches, and what is drawn at random",

@@ -37,6 +37,7 @@ from cil.config.schema_method import TagFexConfig as TagFexConfig
 from cil.config.schema_method import method_schema as method_schema
 
 MemoryPolicy = Enum("MemoryPolicy", ["total", "fixed"])
+MemorySelection = Enum("MemorySelection", ["herding", "random"])
 Precision = Enum("Precision", ["fp32", "bf16", "fp16"])
 Stem = Enum("Stem", ["cifar", "imagenet", "imagenet_stride1"])
 AutoAugmentPolicy = Enum("AutoAugmentPolicy", ["none", "cifar10", "imagenet"])
@@ -161,6 +162,8 @@ class MemoryConfig:
     """Images in total. 0: no rehearsal (and no nearest-mean figures)."""
     policy: MemoryPolicy | None = key(MemoryPolicy.total, needed=ALWAYS)
     """Quota of a class: size // classes so far (total) or size // all classes (fixed)."""
+    selection: MemorySelection | None = key(MemorySelection.herding, neutral="herding", needed=ALWAYS)
+    """Which images of a class are kept: herding (nearest to the class mean) or random."""
 
 
 @dataclass

@@ -41,7 +41,7 @@ def default_of(key: str) -> Any:
     if group == "method":
         owners = [schema for schema in METHOD_SCHEMAS.values() if any(f.name == name for f in fields(schema))]
         return getattr(owners[0](), name)
-    return getattr(getattr(RunConfig(), group), name)
+    return getattr(get_type_hints(RunConfig)[group](), name)
 
 
 @cache

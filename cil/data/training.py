@@ -10,6 +10,7 @@ from cil.config.schema import RunConfig
 from cil.data.base import RawDataset
 from cil.data.check import check_at_start, listed
 from cil.data.loader import BatchLoader, make_loader
+from cil.data.memory import quota
 from cil.data.sources import load_dataset
 from cil.data.stream import TaskStream, class_order, task_sizes
 
@@ -30,6 +31,24 @@ class TrainingData:
         positions = self.stream.positions(images.labels)
         chosen = np.flatnonzero((positions >= first) & (positions < last))
         return chosen, positions[chosen]
+
+
+def memory_notes(config: RunConfig, data: TrainingData) -> list[str]:
+    """One line if classes have fewer images than the memory would keep of them."""
+    memory, tasks = config.memory, data.stream.tasks[: config.trainer.max_tasks]
+    if not memory.size:
+        return []
+    counts = np.bincount(data.indices("train", 0, tasks[-1].known)[1], minlength=tasks[-1].known)
+    names = [name for task in tasks for name in task.names]
+    quotas = [quota(memory, task.known, len(data.raw.classes)) for task in tasks for _ in task.classes]
+    short = [i for i, (count, wanted) in enumerate(zip(counts, quotas, strict=True)) if count < wanted]
+    if not short:
+        return []
+    first = short[0]
+    return [
+        f"memory.size={memory.size}: {len(short)} of {len(names)} classes have fewer images than their quota (the "
+        f"first: {names[first]}, {counts[first]} of {quotas[first]}); all of theirs are kept, the memory is not full"
+    ]
 
 
 def load_training_data(config: RunConfig, device: torch.device, run_folder: Path | None = None) -> TrainingData:

@@ -17,7 +17,7 @@ class Place:
 
 
 class Diverged(Exception):
-    """Training left the numbers. The message says where, and the value of every loss term there."""
+    """A loss or gradient is no longer finite. The message says where, and gives the value of every loss term there."""
 
     def __init__(self, place: Place, values: dict[str, float]) -> None:
         self.place = place

@@ -1,4 +1,4 @@
-"""How much each loss term pulls at the net that all of them share: is a term decoration?"""
+"""How much each loss term contributes to the gradient of the parameters that all terms share."""
 
 import itertools
 import math

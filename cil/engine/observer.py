@@ -1,4 +1,4 @@
-"""Who watches a run, and what they are told."""
+"""Whoever watches a run, and what it reports to them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -101,11 +101,13 @@ class TaskEnd:
         """Shrink old classes, choose exemplars of the new ones, and recompute every class mean."""
         if not self.memory.size:
             return
+        assert self.config.memory.selection is not None
+        select = SELECTIONS[self.config.memory.selection.name]
         count = self.memory.quota(task.known)
         self.memory.shrink(count)
         for position in range(task.first, task.known):
             indices, _ = self.data.indices("train", position, position + 1)
-            picked = SELECTIONS["herding"](
+            picked = select(
                 len(indices),
                 count,
                 functools.partial(self.evaluator.features, self.method, "train", indices),

@@ -13,7 +13,7 @@ from cil.models.heads import aligned_weight, fresh_linear, grown_linear
 from cil.models.resnet import ResNet, make_backbone, pool
 
 StreamFactory = Callable[[str], torch.Generator]
-"""Gives the random generator for initialising the part it is told the name of."""
+"""From the name of a part to the random generator that initialises it."""
 
 
 @dataclass(frozen=True)

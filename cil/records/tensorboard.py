@@ -50,12 +50,12 @@ LAYOUT = {
     "Contrastive loss, by epoch": _contrastive("contrast"),
     "Accuracy": {
         "All classes so far, by epoch (%)": [
-            f"^{split}/{kind}$" for split in ("test", "val") for kind in ("top1", "nme_top1")
-        ]
-        + ["^train/top1$"],
-        "All classes so far, by task (%)": ["^task/top1$", "^task/nme_top1$", "^task/incremental_avg_top1$"],
+            r"^(test|val)/(\w+_)?top1$",
+            "^train/top1$",
+        ],
+        "All classes so far, by task (%)": [r"^task/(?!val_)([a-z]+_)?top1$", "^task/incremental_avg_top1$"],
         "Test images of each task, by task (%)": [r"^task/top1_task_\d+$"],
-        "Forgetting, by task (%)": ["^task/forgetting_top1$", "^task/nme_forgetting_top1$"],
+        "Forgetting, by task (%)": [r"^task/(\w+_)?forgetting_top1$"],
     },
     "Loss terms, by epoch (unweighted)": {
         "Total": ["^loss/total$"],

@@ -12,6 +12,7 @@ import torch
 
 from cil.config.parts import changed_parts, part_versions, version_of_all
 from cil.config.typed import to_yaml
+from cil.data.training import memory_notes
 from cil.engine.build import build_data, build_trainer, resolve_device
 from cil.engine.divergence import Diverged
 from cil.engine.precision import set_reproducibility
@@ -182,6 +183,8 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
     device = resolve_device(config.device)
     _start_clean(device)
     data = build_data(config, folder.path)
+    for note in memory_notes(config, data) if stored is None else ():
+        _say(note)
     if stored is not None and stored["data"] != data.fingerprint:
         raise DataError(
             f"{folder.path}: the images are not those the run was started with (a file was added, removed or renamed, "

@@ -22,13 +22,20 @@ def accuracy_table(result: dict[str, Any]) -> str:
     """One row a task: accuracy on each task's test images (classifier), then over all classes so far."""
     matrix = result["matrices"]["top1"]
     curves = result["curves"]
-    header = ["after task", *(f"t{i + 1}" for i in range(len(matrix))), "all", "top-5", "NME"]
+    heads = _other_heads(result)
+    header = ["after task", *(f"t{i + 1}" for i in range(len(matrix))), "all", "top-5", *heads.values()]
     rows = [header]
     for i, row in enumerate(matrix):
         cells = [_cell(value) for value in row] + [""] * (len(matrix) - len(row))
-        overall = [_cell(curves[kind][i]) for kind in ("top1", "top5", "nme_top1")]
+        overall = [_cell(curves[kind][i]) for kind in ("top1", "top5", *(f"{head}_top1" for head in heads))]
         rows.append([str(i + 1), *cells, *overall])
     return layout(rows)
+
+
+def _other_heads(result: dict[str, Any]) -> dict[str, str]:
+    """Evaluation heads beside the classifier, and what their columns are called."""
+    heads = [kind.removesuffix("_top1") for kind in result["curves"] if kind.endswith("_top1")]
+    return {head: "NME" if head == "nme" else head for head in heads}
 
 
 def headline_table(result: dict[str, Any]) -> str:
@@ -39,8 +46,10 @@ def headline_table(result: dict[str, Any]) -> str:
         "mean over tasks, last": "last_task_mean_top1",
         "forgetting": "forgetting_top1",
     }
-    rows = [["top-1 in per cent", "classifier", "NME"]]
-    rows += [[label, _cell(result[name]), _cell(result[f"nme_{name}"])] for label, name in names.items()]
+    heads = _other_heads(result)
+    rows = [["top-1 in per cent", "classifier", *heads.values()]]
+    for label, name in names.items():
+        rows.append([label, _cell(result[name]), *(_cell(result[f"{head}_{name}"]) for head in heads)])
     width = max(len(row[0]) for row in rows)
     return layout([[row[0].ljust(width), *row[1:]] for row in rows])
 
