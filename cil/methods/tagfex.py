@@ -64,7 +64,7 @@ class TagFex(Method):
         values: dict[str, Tensor] = {"cls": F.cross_entropy(wide(outputs.logits), rows)}
         contrastive: dict[str, LossOutput] = {}
         if weights["contrast"]:
-            contrastive["contrast"] = self._contrastive(outputs.embeddings, outputs.embeddings)
+            contrastive["contrast"] = self._contrastive(outputs.embeddings, outputs.embeddings, targets)
             values["contrast"] = contrastive["contrast"].loss
         active = None
         if outputs.teacher_embeddings is not None:
@@ -72,7 +72,7 @@ class TagFex(Method):
             values |= expansion
             if weights["distill"]:
                 assert outputs.predicted is not None
-                contrastive["distill"] = self._contrastive(outputs.predicted, outputs.teacher_embeddings)
+                contrastive["distill"] = self._contrastive(outputs.predicted, outputs.teacher_embeddings, targets)
                 values["distill"] = contrastive["distill"].loss
         # Only the contrastive term of the images themselves is opened into its parts (tracking.gradient_share_every).
         opened = {"contrast": contrastive["contrast"].parts} if "contrast" in contrastive else {}
@@ -83,9 +83,9 @@ class TagFex(Method):
         accuracy, correct = classified(outputs.logits, targets)
         return StepOutput(terms, stats | accuracy, correct)
 
-    def _contrastive(self, anchors: Tensor, columns: Tensor) -> LossOutput:
+    def _contrastive(self, anchors: Tensor, columns: Tensor, targets: Tensor) -> LossOutput:
         assert self.contrastive_loss is not None
-        return self.contrastive_loss(anchors, columns, self.margin)
+        return self.contrastive_loss(anchors, columns, self.margin, targets)
 
     def _expansion_terms(
         self, outputs: TrainOutputs, rows: Tensor, cls: Tensor, weights: dict[str, float]
