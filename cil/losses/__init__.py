@@ -1,7 +1,7 @@
 """The contrastive losses. Importing this package imports no torch, so that configuration errors are instant.
 
-A loss is a module of this package with a function `build(cfg: LossConfig) -> ContrastiveLoss`; the module's name
-is the value of `loss.name`. Nothing else has to be registered.
+A loss is a module of this package with a function `build(cfg: LossConfig) -> Formula` (cil/losses/base.py); the
+module's name is the value of `loss.name`. Nothing else has to be registered.
 """
 
 import re

@@ -1,29 +1,40 @@
-"""What every contrastive loss takes and returns, and how one is made from its configuration."""
+"""What a contrastive loss consists of: a formula of its own, and the frame around it that all losses share.
+
+The frame computes the similarities, asks the formula for its terms, adds them up and measures the batch. A formula
+is a module of this package (cil/losses/__init__.py says how it is found).
+"""
 
 import importlib
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from cil.config.schema import LossConfig
 from cil.errors import ConfigError
 from cil.losses import available_losses
+from cil.losses.settings import LossSettings
+from cil.losses.similarity import Comparison, compare
+from cil.losses.statistics import EPOCH_MINIMUM as EPOCH_MINIMUM
+from cil.losses.statistics import Stat as Stat
+from cil.losses.statistics import Terms, measure
 
-EPOCH_MINIMUM = frozenset({"hard_gap_min"})
-"""Statistics whose epoch value is the minimum over batches; every other one is a weighted mean."""
 
+class Formula(Protocol):
+    """The part of a loss that is its own.
 
-@dataclass(frozen=True)
-class Stat:
-    """One statistic of one batch. Its epoch value is sum(value * weight) / sum(weight), see EPOCH_MINIMUM.
-
-    value: 0-d tensor without gradient, on the device of the batch.
-    weight: number or 0-d tensor; 0 if the batch has no data for the statistic (the value is then ignored).
+    It knows of no logger, epoch or task, measures nothing, keeps no state, draws no random numbers and leaves its
+    input as it is.
     """
 
-    value: Tensor
-    weight: float | Tensor
+    def __call__(self, compared: Comparison) -> Terms:
+        """The weighted terms whose sum is the loss, and what else it has computed on the way.
+
+        A formula without ANT ignores `compared.margin`; one that compares images only ignores `compared.labels`.
+        One that uses labels decides for itself what None means.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -38,27 +49,42 @@ class LossOutput:
     parts: dict[str, Tensor] = field(default_factory=dict)
 
 
-class ContrastiveLoss(Protocol):
-    """A loss over two views. It knows of no logger, epoch or task, keeps no state and draws no random numbers."""
+@dataclass(frozen=True)
+class ContrastiveLoss:
+    """A formula in its frame: a loss over two views, with statistics. Keeps no state, draws no random numbers."""
 
-    def __call__(self, anchors: Tensor, columns: Tensor, margin: float) -> LossOutput:
+    formula: Formula
+    settings: LossSettings
+
+    def __call__(self, anchors: Tensor, columns: Tensor, margin: float, labels: Tensor | None = None) -> LossOutput:
         """The loss of the rows `anchors` [2B, D] against `columns` [2B, D].
 
         View 1 lies in rows 0..B-1, view 2 in rows B..2B-1, in the same order of images. `margin` is the ANT margin
-        of the epoch; a loss without ANT uses it for the statistics only.
+        of the epoch; a loss without ANT uses it for the statistics only. `labels`, int64 [B], are the classes of
+        the images in task order, None if unknown.
 
-        Raises ValueError if the shapes are not two equal, even numbers of rows.
+        Raises ValueError if the shapes are not two equal, even numbers of rows, and one label for each image.
         """
-        ...
+        compared = compare(anchors, columns, self.settings.negatives, margin, labels)
+        terms = self.formula(compared)
+        loss = _total(terms.parts, compared)
+        return LossOutput(loss, measure(compared, terms, loss, self.settings), terms.parts)
 
 
 def make_loss(cfg: LossConfig) -> ContrastiveLoss:
-    """The loss that `cfg.name` names, built by the `build` of its module.
+    """The loss that `cfg.name` names, its formula built by the `build` of its module.
 
     Raises ConfigError if there is no such module, or if its settings cannot be used.
     """
     names = available_losses()
     if cfg.name not in names:
         raise ConfigError(f"loss.name: no loss is called {cfg.name!r}; valid: {', '.join(names)}")
-    loss: ContrastiveLoss = importlib.import_module(f"cil.losses.{cfg.name}").build(cfg)
-    return loss
+    formula: Formula = importlib.import_module(f"cil.losses.{cfg.name}").build(cfg)
+    return ContrastiveLoss(formula, LossSettings.of(cfg))
+
+
+def _total(parts: dict[str, Tensor], compared: Comparison) -> Tensor:
+    if not parts:
+        # A formula all of whose weights are 0: the loss is 0, but can still be differentiated.
+        return 0.0 * compared.similarity.sum()
+    return torch.stack(list(parts.values())).sum()

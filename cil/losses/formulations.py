@@ -38,7 +38,7 @@ def softplus(violations: Tensor, kept: Tensor | None, _margin: float, settings: 
     """Mean softplus(v / softplus_tau)."""
     # torch replaces softplus(x) by x above a threshold; at its default of 20 that is 2e-9 off.
     values = functional.softplus(violations / settings.softplus_tau, threshold=50.0)
-    return values.mean(-1) if kept is None else _sum(values, kept) / kept.sum(-1).clamp_min(1)
+    return values.mean(-1) if kept is None else _sum(values, kept) / count(kept).clamp_min(1)
 
 
 def topk(violations: Tensor, kept: Tensor | None, margin: float, settings: LossSettings) -> Tensor:
@@ -53,7 +53,7 @@ def topk(violations: Tensor, kept: Tensor | None, margin: float, settings: LossS
 def active_mean(violations: Tensor, kept: Tensor | None, _margin: float, _: LossSettings) -> Tensor:
     """Mean v over the active negatives, 0 if none is active."""
     active = _and(violations.detach() > 0, kept)
-    return _sum(violations, active) / active.sum(-1).clamp_min(1)
+    return _sum(violations, active) / count(active).clamp_min(1)
 
 
 PENALTIES: dict[Formulation, Penalty] = {
@@ -66,12 +66,20 @@ PENALTIES: dict[Formulation, Penalty] = {
 }
 
 
+def count(mask: Tensor) -> Tensor:
+    """Number of True in each row of a mask [..., K]: int32 [...].
+
+    The default of int64 would make a copy of the mask of twice the size of the similarities.
+    """
+    return mask.sum(-1, dtype=torch.int32)
+
+
 def _and(mask: Tensor, kept: Tensor | None) -> Tensor:
     return mask if kept is None else mask & kept
 
 
 def _sum(values: Tensor, mask: Tensor | None) -> Tensor:
-    return values.sum(-1) if mask is None else (values * mask.to(values.dtype)).sum(-1)
+    return values.sum(-1) if mask is None else (values * mask).sum(-1)
 
 
 def _log_sum_exp(values: Tensor, mask: Tensor | None, margin: float) -> Tensor:
@@ -80,9 +88,9 @@ def _log_sum_exp(values: Tensor, mask: Tensor | None, margin: float) -> Tensor:
     `values` lie in [margin - 2, max(margin, 0)], so a constant shift is as stable as the maximum and cheaper.
     """
     shift = max(margin, 0.0)
-    total = _sum((values - shift).exp(), mask)
+    total = _sum((values - shift).exp_(), mask)  # in place: one matrix less at the peak
     if mask is None:
         return total.log() + shift
     # The log of an empty sum would send inf * 0 = NaN backwards even where the result is not used.
-    some = mask.sum(-1) > 0
+    some = mask.any(-1)
     return torch.where(some, torch.where(some, total, 1.0).log() + shift, 0.0)

@@ -51,6 +51,7 @@ def largest(values: Tensor, count: int) -> Tensor:
     ranks = (values * 2.0 ** _TIE_BITS[values.dtype]).round()
     threshold = order_statistics(ranks, [ranks.shape[-1] - count])
     reached = ranks >= threshold
-    surplus = reached.sum(-1, keepdim=True) - count
+    # Counted in int32: the default of int64 would take twice the memory of the values themselves.
+    surplus = reached.sum(-1, keepdim=True, dtype=torch.int32) - count
     tied = ranks == threshold
-    return reached & ~(tied & (tied.cumsum(-1) <= surplus))
+    return reached & ~(tied & (tied.cumsum(-1, dtype=torch.int32) <= surplus))

@@ -26,6 +26,34 @@ class Pairs:
         return Pairs(self.positives.detach(), self.negatives.detach())
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Rows compared with columns: all that a loss and its statistics are computed from.
+
+    similarity: [2B, 2B], row i's positive is column (i + B) mod 2B. pairs: its positives and negatives.
+    margin: the ANT margin. labels: int64 [B], the classes of the images in task order (image i is in rows i and
+    i + B), or None.
+    """
+
+    similarity: Tensor
+    pairs: Pairs
+    margin: float
+    labels: Tensor | None
+
+
+def compare(
+    anchors: Tensor, columns: Tensor, negatives: Negatives, margin: float, labels: Tensor | None = None
+) -> Comparison:
+    """Compares the rows `anchors` [2B, D] with the rows `columns` [2B, D].
+
+    Raises ValueError for other shapes, or if `labels` is not [B].
+    """
+    similarity = cosine_matrix(anchors, columns)
+    if labels is not None and labels.shape != (len(similarity) // 2,):
+        raise ValueError(f"expected one label for each of {len(similarity) // 2} images, got {tuple(labels.shape)}")
+    return Comparison(similarity, split_pairs(similarity, negatives), margin, labels)
+
+
 def cosine_matrix(anchors: Tensor, columns: Tensor) -> Tensor:
     """Cosine similarity of every row of `anchors` [2B, D] with every row of `columns` [2B, D]: [2B, 2B].
 

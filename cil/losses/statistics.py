@@ -9,49 +9,74 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cil.losses.base import Stat
+from cil.losses.gap import gap_term
+from cil.losses.nce import info_nce
 from cil.losses.selection import quantiles
-from cil.losses.similarity import Pairs
-from cil.losses.violations import AntTerm
+from cil.losses.settings import LossSettings
+from cil.losses.similarity import Comparison, Pairs
+from cil.losses.violations import AntTerm, ant_term
+
+EPOCH_MINIMUM = frozenset({"hard_gap_min"})
+"""Statistics whose epoch value is the minimum over batches; every other one is a weighted mean."""
+
+
+@dataclass(frozen=True)
+class Stat:
+    """One statistic of one batch. Its epoch value is sum(value * weight) / sum(weight), see EPOCH_MINIMUM.
+
+    value: 0-d tensor without gradient, on the device of the batch.
+    weight: number or 0-d tensor; 0 if the batch has no data for the statistic (the value is then ignored).
+    """
+
+    value: Tensor
+    weight: float | Tensor
 
 
 @dataclass(frozen=True)
 class Terms:
-    """The terms of a loss: unweighted InfoNCE, ANT and gap term, and the weighted total; values 0-d."""
+    """What a formula returns.
 
-    nce: Tensor
-    ant: AntTerm
-    gap: Tensor
-    total: Tensor
+    parts: the weighted terms, by name, 0-d, with gradient; the loss is their sum.
+    nce, ant, gap: the unweighted InfoNCE, ANT and gap term, if the formula has computed them, so that `measure` need
+    not do it again; otherwise None.
+    """
+
+    parts: dict[str, Tensor]
+    nce: Tensor | None = None
+    ant: AntTerm | None = None
+    gap: Tensor | None = None
 
 
-def describe(pairs: Pairs, terms: Terms, margin: float) -> dict[str, Stat]:
-    """All statistics of a batch by name. `pairs` carries no gradient; values come out detached.
+def measure(compared: Comparison, terms: Terms, loss: Tensor, settings: LossSettings) -> dict[str, Stat]:
+    """All statistics of a batch by name, without gradient. No statistic uses `compared.labels` so far.
 
     A value is weighted by B, except violation_rate (by negatives) and violation_mean (by active negatives), and
     except values that the batch has no data for (weight 0).
     """
-    batch = len(pairs.positives) // 2
-    values = {
-        "nce": terms.nce.detach(),
-        "ant": terms.ant.value.detach(),
-        "gap_loss": terms.gap.detach(),
-        "total": terms.total.detach(),
-        "margin": pairs.positives.new_full((), margin),
-    }
-    stats = {name: Stat(value, batch) for name, value in values.items()}
-    positives = pairs.positives[:batch]
-    stats |= _moments("pos", positives, batch)
-    stats |= _moments("neg", pairs.negatives, batch)
-    gap = stats["pos_mean"].value - stats["neg_mean"].value
-    above_floor = terms.ant.value.detach() - terms.ant.floor
-    weight = batch if pairs.negatives.numel() else 0
-    stats |= {"gap": Stat(gap, weight), "ant_above_floor": Stat(above_floor, weight)}
-    stats |= _hardness(pairs, weight)
-    stats |= _violations(terms.ant.violations, batch)
-    if terms.ant.kept is not None:
-        stats |= _kept(pairs.negatives, terms.ant.violations, terms.ant.kept, batch)
-    return stats
+    with torch.no_grad():
+        pairs, margin = compared.pairs.detach(), compared.margin
+        batch = len(pairs.positives) // 2
+        nce = info_nce(compared.similarity, settings.temperature) if terms.nce is None else terms.nce
+        ant = ant_term(pairs.negatives, margin, settings) if terms.ant is None else terms.ant
+        gap_loss = gap_term(pairs, settings.gap_target) if terms.gap is None else terms.gap
+        values = {
+            "nce": nce.detach(),
+            "ant": ant.value.detach(),
+            "gap_loss": gap_loss.detach(),
+            "total": loss.detach(),
+            "margin": pairs.positives.new_full((), margin),
+        }
+        stats = {name: Stat(value, batch) for name, value in values.items()}
+        stats |= _moments("pos", pairs.positives[:batch], batch)
+        stats |= _moments("neg", pairs.negatives, batch)
+        gap = stats["pos_mean"].value - stats["neg_mean"].value
+        weight = batch if pairs.negatives.numel() else 0
+        stats |= {"gap": Stat(gap, weight), "ant_above_floor": Stat(values["ant"] - ant.floor, weight)}
+        stats |= _hardness(pairs, weight)
+        stats |= _violations(ant.violations, batch)
+        if ant.kept is not None:
+            stats |= _kept(pairs.negatives, ant.violations, ant.kept, batch)
+        return stats
 
 
 def _moments(name: str, values: Tensor, batch: int) -> dict[str, Stat]:
@@ -82,7 +107,7 @@ def _violations(violations: Tensor, batch: int) -> dict[str, Stat]:
     if count == 0:
         names = ("violation_rate", "violation_mean", "active_count", "v_p90", "v_p95")
         return _without_data(names, violations)
-    active = (violations > 0).sum()
+    active = torch.count_nonzero(violations > 0)  # unlike .sum(), makes no int64 copy of the mask
     share = active.to(violations.dtype) / count
     p90, p95 = quantiles(violations, (0.9, 0.95))
     return {
@@ -96,9 +121,9 @@ def _violations(violations: Tensor, batch: int) -> dict[str, Stat]:
 
 def _kept(negatives: Tensor, violations: Tensor, kept: Tensor, batch: int) -> dict[str, Stat]:
     """Share of violations and mean similarity of the kept negatives; at least one is always kept."""
-    count = kept.sum()
+    count = torch.count_nonzero(kept)
     return {
-        "kept_violation_rate": Stat((kept & (violations > 0)).sum().to(negatives.dtype) / count, batch),
+        "kept_violation_rate": Stat(torch.count_nonzero(kept & (violations > 0)).to(negatives.dtype) / count, batch),
         "kept_neg_mean": Stat((negatives * kept).sum() / count, batch),
     }
 

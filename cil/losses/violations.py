@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cil.config.schema import Formulation, Reference
-from cil.losses.formulations import PENALTIES
+from cil.losses.formulations import PENALTIES, count
 from cil.losses.hard_negatives import keep_hardest
 from cil.losses.settings import LossSettings
 
@@ -36,7 +36,7 @@ def ant_term(negatives: Tensor, margin: float, settings: LossSettings) -> AntTer
     kept = None
     if settings.hard_negative_ratio is not None:
         kept = keep_hardest(negatives, settings.hard_negative_ratio, settings.reference)
-    violations = negatives - reference_of(negatives, settings) + margin
+    violations = (negatives - reference_of(negatives, settings)).add_(margin)  # in place: one block less in memory
     value = PENALTIES[settings.formulation](violations, kept, margin, settings).mean()
     return AntTerm(value, violations.detach(), kept, _floor(negatives.shape[-1], kept, settings))
 
@@ -49,11 +49,11 @@ def reference_of(negatives: Tensor, settings: LossSettings) -> Tensor:
     return negatives.amax(over, keepdim=True)
 
 
-def _floor(count: int, kept: Tensor | None, settings: LossSettings) -> Tensor | float:
+def _floor(negatives: int, kept: Tensor | None, settings: LossSettings) -> Tensor | float:
     """Mean log of the number of terms in a row's sum, each of which is at least exp(0); 0 for a row without any."""
     if settings.formulation not in (Formulation.logsumexp, Formulation.topk):
         return 0.0
-    most = settings.topk if settings.formulation is Formulation.topk else count
+    most = settings.topk if settings.formulation is Formulation.topk else negatives
     if kept is None:
-        return math.log(min(most, count))
-    return kept.sum(-1).clamp(1, most).to(torch.float64).log().mean()
+        return math.log(min(most, negatives))
+    return count(kept).clamp(1, most).to(torch.float64).log().mean()

@@ -61,14 +61,14 @@ class TagFex:
         stats: dict[str, Stat] = {}
         opened: dict[str, Tensor] = {}
         if weights["contrast"]:
-            contrast = self.contrastive_loss(outputs.embeddings, outputs.embeddings, self.margin)
+            contrast = self.contrastive_loss(outputs.embeddings, outputs.embeddings, self.margin, targets)
             terms["contrast"], opened = contrast.loss, contrast.parts
             stats |= {f"contrast/{name}": stat for name, stat in contrast.stats.items()}
         if outputs.teacher_embeddings is not None:
             terms |= self._expansion_terms(outputs, rows, terms["cls"], weights)
             if weights["distill"]:
                 assert outputs.predicted is not None
-                distill = self.contrastive_loss(outputs.predicted, outputs.teacher_embeddings, self.margin)
+                distill = self.contrastive_loss(outputs.predicted, outputs.teacher_embeddings, self.margin, targets)
                 terms["distill"] = distill.loss
                 stats |= {f"distill/{name}": stat for name, stat in distill.stats.items()}
         if "transfer_active" in terms:

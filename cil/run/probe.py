@@ -24,6 +24,8 @@ NOISE = (0.23, 0.5, 0.73, 1.0, 1.53, 3.0)
 GAPS = (0.05, 0.5, 0.95)
 """Gaps of the previous epoch that a schedule with gap_ratio is tried with."""
 MAX_IMAGES, MAX_WIDTH, MAX_MARGINS = 512, 64, 4
+CLASSES = 10
+"""Number of classes the images of a batch are labelled with, for losses that use labels."""
 TOLERANCE = 1e-9
 """Relative difference, in float64, that counts as none."""
 
@@ -92,13 +94,14 @@ def _respond(
 ) -> tuple[Tensor, Tensor]:
     loss = make_loss(config.loss)
     losses, gradients = [torch.zeros(1, dtype=torch.float64)], [torch.zeros(1, dtype=torch.float64)]
+    labels = torch.arange(images) % CLASSES
     for noise in NOISE:
         embeddings, predicted = _batch(images, width, noise)
         rows = {"contrast": embeddings, "distill": predicted}
         for branch, weight in weights.items():
             anchors = rows[branch].clone().requires_grad_()
             # In `contrast` the columns are the anchors themselves, in `distill` they are the teacher's.
-            output = loss(anchors, anchors if branch == "contrast" else embeddings, margin)
+            output = loss(anchors, anchors if branch == "contrast" else embeddings, margin, labels)
             (gradient,) = torch.autograd.grad(output.loss, anchors)
             losses.append(weight * output.loss.detach().reshape(1))
             gradients.append(weight * gradient.flatten())

@@ -7,7 +7,7 @@ import torch
 
 from cil.config.schema import Formulation, LossConfig, Reference
 from cil.losses.base import make_loss
-from cil.losses.infonce import info_nce
+from cil.losses.nce import info_nce
 from cil.losses.settings import LossSettings
 from cil.losses.similarity import cosine_matrix, split_pairs
 from cil.losses.violations import ant_term

@@ -236,6 +236,19 @@ def test_alignment_is_a_setting():
         assert torch.equal(method.network.classifier.weight, before) != align
 
 
+def test_the_contrastive_loss_is_told_the_classes_of_the_images_in_both_branches():
+    method = begin(tagfex(), 2, 2)
+    loss, seen = method.contrastive_loss, []
+
+    def spy(anchors, columns, margin, labels):
+        seen.append((len(anchors), labels.tolist()))
+        return loss(anchors, columns, margin, labels)
+
+    method.contrastive_loss = spy
+    step(method, *batch(4, targets=[3, 0, 2, 2]))
+    assert seen == [(8, [3, 0, 2, 2])] * 2
+
+
 def test_the_same_seed_gives_the_same_network_whatever_the_loss():
     infonce = begin(tagfex(LossConfig(name="infonce")), 2, 2).network.state_dict()
     ant = begin(tagfex(LossConfig(name="ant")), 2, 2).network.state_dict()

@@ -1,6 +1,7 @@
 """The no-op detector."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -52,8 +53,19 @@ def test_it_is_the_real_loss_that_is_asked(monkeypatch):
     from cil.losses.ant import Ant
 
     original = Ant.__call__
-    monkeypatch.setattr(Ant, "__call__", lambda self, anchors, columns, margin: original(self, anchors, columns, 0.1))
+    monkeypatch.setattr(Ant, "__call__", lambda self, compared: original(self, replace(compared, margin=0.1)))
     assert compare("loss=ant", values=[0.1, 0.4], key="ant_margin") == NOTHING
+
+
+def test_a_loss_is_told_classes_with_several_images_each(monkeypatch):
+    from cil.losses.ant import Ant
+
+    original, seen = Ant.__call__, []
+    monkeypatch.setattr(
+        Ant, "__call__", lambda self, compared: seen.append(compared.labels) or original(self, compared)
+    )
+    compare("loss=ant", "trainer.batch_size=30", values=[0.1, 0.4], key="ant_margin")
+    assert seen and all(labels.bincount().tolist() == [3] * 10 for labels in seen)
 
 
 def test_asking_draws_nothing_at_random():
