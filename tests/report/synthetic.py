@@ -10,6 +10,7 @@ import yaml
 
 from cil.config.identity import run_id
 from cil.engine.metrics import AccuracyHistory, mean
+from cil.methods.heads import CLASSIFIER
 from cil.records.folder import plain
 
 CONFIG: dict[str, Any] = {
@@ -82,7 +83,7 @@ def keyed(key: str, value: Any) -> dict[str, Any]:
 
 def accuracies(matrix: Sequence[Sequence[float]], nme: float | None = 1.0) -> dict[str, Any]:
     """The accuracy part of result.json: NME is `nme` points better, top-5 is not measured."""
-    history = AccuracyHistory()
+    history = AccuracyHistory([CLASSIFIER, "nme"])
     for row in matrix:
         better: list[float | None] = [None if nme is None else value + nme for value in row]
         none: list[float | None] = [None] * len(row)
