@@ -1,5 +1,6 @@
 """Hydra's loader over conf/: what Hydra composes from overrides, with errors of one line."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -48,4 +49,8 @@ def compose_with(loader: ConfigLoader, overrides: list[str], mode: RunMode) -> D
         options = f"; valid: {', '.join(sorted(error.options))}" if error.options else ""
         raise ConfigError(f"{first_line(error)}{options}") from None
     except Exception as error:  # Hydra raises ValueError, TypeError and YAML's own errors too
-        raise ConfigError(first_line(error)) from None
+        line = first_line(error)
+        other = re.match(r"Could not override '(method\.\w+)'", line)
+        if other is not None:
+            raise ConfigError(f"{other[1]}: is a key of another method; the chosen one has no such key") from None
+        raise ConfigError(line) from None

@@ -159,9 +159,9 @@ def test_evaluation_is_in_order_and_only_normalised():
 
 
 @pytest.mark.parametrize("raw_name", ["memory", "files"])
-def test_a_missing_split_is_refused(raw_name, files):
+def test_a_missing_subset_is_refused(raw_name, files):
     source = loader(in_memory() if raw_name == "memory" else files)
-    with pytest.raises(ValueError, match="no split 'val'"):
+    with pytest.raises(ValueError, match="no subset 'val'"):
         list(source.eval_batches("val", np.arange(2), 2))
 
 

@@ -100,8 +100,10 @@ def record_batches(path: Path) -> None:
 
     original = ResidentLoader.train_batches
 
-    def recorded(self: Any, indices: Any, targets: Any, batch_size: int, key: Any, start_step: int = 0) -> Any:
-        batches = original(self, indices, targets, batch_size, key, start_step)
+    def recorded(
+        self: Any, indices: Any, targets: Any, batch_size: int, key: Any, start_step: int = 0, views: int = 2
+    ) -> Any:
+        batches = original(self, indices, targets, batch_size, key, start_step, views)
         for step, batch in enumerate(batches, start=start_step):
             pixels = hashlib.sha256(batch.views.cpu().numpy().tobytes()).hexdigest()
             with path.open("a") as file:

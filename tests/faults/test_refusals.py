@@ -53,7 +53,7 @@ def test_other_results_are_refused_with_the_differences(unfinished, override, di
     ("fact", "value", "code", "message"),
     [
         ("data", "other files", 1, "the images are not those"),
-        ("part_versions", {"memory": 0}, 2, "these have changed: memory (version 0, now 1)"),
+        ("part_versions", {"optimizer": 2}, 2, "optimizer (version 2, now 1)"),
     ],
 )
 def test_other_images_and_other_code_are_refused(unfinished, fact, value, code, message):

@@ -130,6 +130,7 @@ CASES = [
     (["optimizer.init_milestones=[5,3]"], "optimizer.init_milestones: [5, 3] must be strictly ascending"),
     (["backbone.name=resnet50"], "backbone.name: no backbone 'resnet50'"),
     (["loss.name=foo"], "loss.name: no loss 'foo'; valid: ant, infonce"),
+    (["method=finetune", "method.attention_heads=4"], "method.attention_heads: is a key of another method"),
     (["method.name=foo"], "method.name: no method 'foo'; valid: finetune, joint, replay, tagfex"),
     (["dataset.source=foo"], "dataset.source: 'foo'"),
     (["augment.resized_crop=true"], "augment.resized_crop"),

@@ -10,7 +10,6 @@ import yaml
 
 from cil.config.identity import run_id
 from cil.engine.metrics import AccuracyHistory, mean
-from cil.methods.heads import CLASSIFIER
 from cil.records.folder import plain
 
 CONFIG: dict[str, Any] = {
@@ -83,7 +82,7 @@ def keyed(key: str, value: Any) -> dict[str, Any]:
 
 def accuracies(matrix: Sequence[Sequence[float]], nme: float | None = 1.0) -> dict[str, Any]:
     """The accuracy part of result.json: NME is `nme` points better, top-5 is not measured."""
-    history = AccuracyHistory([CLASSIFIER, "nme"])
+    history = AccuracyHistory(("classifier", "nme"))
     for row in matrix:
         better: list[float | None] = [None if nme is None else value + nme for value in row]
         none: list[float | None] = [None] * len(row)

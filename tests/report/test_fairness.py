@@ -76,7 +76,7 @@ class TestMixtures:
             report_of(tmp_path)
 
     @pytest.mark.parametrize(
-        "result", [{"results_version": 2}, {"part_versions": {"memory": 2}}, {"config_id": "0" * 12}], ids=str
+        "result", [{"results_version": 2}, {"part_versions": {"optimizer": 2}}, {"config_id": "0" * 12}], ids=str
     )
     def test_code_that_moved_numbers(self, tmp_path: Path, result: dict) -> None:
         write_run(tmp_path / "a", seed=1)
