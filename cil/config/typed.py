@@ -19,11 +19,16 @@ from cil.config.usage import with_neutral
 from cil.errors import ConfigError
 
 SCHEMA_NAME = "run_schema"
+DEFAULTS_NAME = "schema_defaults"
+"""What conf/config.yaml starts from, so that a key need not stand in a YAML file to be there."""
 
 
 def register_schema() -> None:
-    """Put the root schema into Hydra's ConfigStore. Calling it again changes nothing."""
+    """Put the root schema and its defaults into Hydra's ConfigStore. Calling it again changes nothing."""
     ConfigStore.instance().store(name=SCHEMA_NAME, node=RunConfig)
+    # As plain values: a wrong type is told by `typed`, in one line.
+    groups = {name: value for name, value in plain(RunConfig()).items() if isinstance(value, dict) and name != "method"}
+    ConfigStore.instance().store(name=DEFAULTS_NAME, node=groups)
 
 
 def typed(plain: dict[str, Any]) -> RunConfig:

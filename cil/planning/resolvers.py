@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from cil.config.presets import if_split, preset
+from cil.config.typed import register_schema
 from cil.errors import ConfigError
 from cil.planning.jobs import job_from_composed
 from cil.planning.overrides import NOT_GROUPS
@@ -36,7 +37,8 @@ def _groups(*, _root_: DictConfig) -> str:
 
 
 def register() -> None:
-    """Make the resolvers known to OmegaConf. Calling it again changes nothing."""
+    """Make the resolvers, and the schema's defaults, known to Hydra. Calling it again changes nothing."""
+    register_schema()
     OmegaConf.register_new_resolver("cil.preset", preset, replace=True)
     OmegaConf.register_new_resolver("cil.if_split", if_split, replace=True)
     # Cached, so that a run's folder has one name however often it is asked for.

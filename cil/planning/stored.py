@@ -6,10 +6,12 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from cil.config.effective import effective
 from cil.config.identity import identity_part, run_id
 from cil.config.names import show
+from cil.config.schema import RunConfig
 from cil.config.typed import flat, load_effective, plain, plain_value
-from cil.config.usage import default_of, why_unused
+from cil.config.usage import default_of, why_unused, with_neutral
 from cil.errors import ConfigError
 
 
@@ -20,7 +22,12 @@ def stored_config(key: str, folder: str) -> dict[str, Any]:
         raise ConfigError(f"{key}: {folder} is not a folder; valid is a run's folder, e.g. outputs/NAME/TIME")
     if not (path / "config.yaml").is_file():
         raise ConfigError(f"{key}: {folder} holds no config.yaml, so it is not a run's folder")
-    return plain(load_effective(path / "config.yaml"))
+    return canonical(load_effective(path / "config.yaml"))
+
+
+def canonical(config: RunConfig) -> dict[str, Any]:
+    """A stored configuration as this version records it: an older one may hold keys that now count as unused."""
+    return plain(effective(config, preset_start=False)[0])
 
 
 def with_overrides(stored: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
@@ -42,8 +49,9 @@ def with_overrides(stored: dict[str, Any], values: dict[str, Any]) -> dict[str, 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """`key: old -> new` for every key that can change results."""
     before, after = flat(identity_part(old)), flat(identity_part(new))
+    shown = flat(with_neutral(old)), flat(with_neutral(new))  # a neutral value is no part of the identity
     return [
-        f"{key}: {show(before.get(key))} -> {show(after.get(key))}"
+        f"{key}: {show(shown[0].get(key))} -> {show(shown[1].get(key))}"
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key)
     ]

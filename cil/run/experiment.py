@@ -11,14 +11,15 @@ from typing import Any
 import torch
 
 from cil.config.parts import changed_parts, part_versions, version_of_all
-from cil.config.typed import to_yaml
+from cil.config.typed import to_yaml, typed
+from cil.config.usage import with_neutral
 from cil.data.training import memory_notes
 from cil.engine.build import build_data, build_trainer, resolve_device
 from cil.engine.divergence import Diverged
 from cil.engine.precision import set_reproducibility
 from cil.errors import ConfigError, DataError
 from cil.planning.plan import Job
-from cil.planning.stored import refuse_differences
+from cil.planning.stored import canonical, refuse_differences
 from cil.records.checkpoint import CheckpointFolder
 from cil.records.folder import RunFolder, finished_result, holds_work, read_status, refuse_unfinished, write_atomically
 from cil.records.lock import locked
@@ -152,7 +153,8 @@ def _stored_state(folder: RunFolder, checkpoints: CheckpointFolder) -> dict[str,
 
 def _check_stored(stored: dict[str, Any], folder: RunFolder, job: Job) -> None:
     """Raises ConfigError for a checkpoint of other settings (config.yaml may have been edited) or other code."""
-    refuse_differences(str(folder.path), stored["config"], job.effective)
+    then = canonical(typed(with_neutral(stored["config"])))
+    refuse_differences(str(folder.path), then, job.effective)
     changed = changed_parts(stored, job.effective)
     if changed:
         raise ConfigError(

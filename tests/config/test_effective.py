@@ -114,6 +114,38 @@ def test_class_order_seed_counts_only_for_random():
     assert "class_order_seed" in ignored.warnings[0]
 
 
+def test_what_a_method_does_not_use_is_null():
+    config = one("method=finetune").effective
+    assert set(config["loss"].values()) == set(config["margin_schedule"].values()) == {None}
+    assert set(config["memory"].values()) == {config["ant_margin"]} == {None}
+    assert (config["backbone"]["projector_hidden"], config["backbone"]["name"]) == (None, "resnet8")
+    assert one("method=replay").config.memory.size == 200
+
+
+def test_a_group_that_a_method_does_not_use_is_warned_about_once():
+    written = ["loss=ant", "margin_schedule=curriculum", "ant_margin=0.3", "loss.ant_beta=2", "memory.size=50"]
+    assert sorted(one("method=finetune", *written).warnings) == [
+        f"{name}: has no effect with method=finetune; recorded as null"
+        for name in ("ant_margin", "loss.ant_beta", "loss", "margin_schedule", "memory.size")
+    ]
+    assert one("method=finetune", "experiment=gap_max").warnings == []
+
+
+def test_a_sweep_over_what_a_method_does_not_use_is_one_job():
+    (job,) = plan(["-m", "method=finetune", "loss=ant,infonce", "loss.ant_beta=0.5,1"]).jobs
+    assert len(job.copies) == 3
+    assert len(plan(["-m", "method=tagfex,finetune", "ant_margin=0.1,0.2"]).jobs) == 3
+
+
+def test_without_weight_there_is_no_contrastive_loss():
+    (job,) = plan(["-m", "method.contrast_weight=0", "loss=ant,ant_gap", "ant_margin=0.1,0.2"]).jobs
+    config = job.effective
+    assert set(config["loss"].values()) == set(config["margin_schedule"].values()) == {config["ant_margin"]} == {None}
+    assert config["method"]["distill_weight"] is None
+    assert "loss: has no effect with method.contrast_weight=0; recorded as null" in job.warnings
+    assert config["memory"]["size"] == 200
+
+
 def test_paths_are_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/someone")

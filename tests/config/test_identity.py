@@ -3,7 +3,7 @@
 import pytest
 
 from cil.config import parts
-from cil.config.identity import run_id
+from cil.config.identity import identity_part, run_id
 from tests.planning.helpers import one
 
 SAME = [
@@ -65,6 +65,13 @@ def test_a_version_that_moves_numbers_counts_where_its_part_is_used(monkeypatch)
     for part, other in (("autoaugment", False), ("data.cifar", False), ("data.digits", True), ("loss.ant", True)):
         monkeypatch.setattr(parts, "VERSIONS", {part: 2})
         assert (run_id(effective) != before) is other, part
+
+
+def test_what_a_method_does_not_use_is_no_part():
+    kept = identity_part(one("method=finetune").effective)
+    assert not {"loss", "margin_schedule", "ant_margin", "memory"} & kept.keys()
+    assert kept["backbone"] == {"name": "resnet8", "stem": "cifar"}
+    assert {"loss", "margin_schedule", "ant_margin", "memory"} <= identity_part(one().effective).keys()
 
 
 def test_key_order_does_not_count():

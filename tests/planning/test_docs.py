@@ -45,6 +45,13 @@ def test_every_key_and_option_is_on_the_page():
     assert all(f"| `{key}` |" in text for key in key_types())
 
 
+def test_the_page_tells_valid_ranges_and_no_null_that_nobody_may_write():
+    text = render()
+    assert "| `loss.hard_negative_ratio` | a number or null, in (0, 1] | `null` |" in text
+    assert "| `augment.std` | a list of numbers, each greater than 0 |" in text
+    assert "| `memory.size` | an integer, 0 or greater | `200` |" in text
+
+
 def test_rules_and_translations_name_existing_keys():
     assert set(COMMON_WORDS.values()) <= set(key_types())
     for target in FOREIGN_KEYS.values():

@@ -45,6 +45,28 @@ def test_without_overrides_it_is_the_same_run(store):
             assert job.warnings == first.warnings
 
 
+def test_a_run_of_a_version_that_took_more_keys_for_used_is_continued(store):
+    """0.1.0 recorded the contrastive loss, and its margin, although they had no weight."""
+    full = one().effective
+
+    def as_it_was(content):
+        content |= {name: full[name] for name in ("loss", "margin_schedule", "ant_margin")}
+        content["method"]["distill_weight"] = 2.0
+
+    folder = store("method.contrast_weight=0", change=as_it_was)
+    assert yaml.safe_load((folder / "config.yaml").read_text())["loss"]["name"] == "ant"
+    planned = plan([f"resume={folder}"])
+    assert planned.warnings == []
+    assert planned.jobs[0].run_id == one("method.contrast_weight=0").run_id
+    assert "method.contrast_weight: 0 -> 1" in refusal(f"resume={folder}", "method.contrast_weight=1")
+
+
+def test_a_neutral_value_is_shown_as_what_it_is(store):
+    folder = store("augment.auto_augment=cifar10", "augment.auto_augment_ops=torchvision")
+    message = refusal(f"resume={folder}", "augment.auto_augment_ops=published")
+    assert "(augment.auto_augment_ops: torchvision -> published)" in message
+
+
 def test_a_rerun_takes_single_keys(store):
     folder = store("loss=ant", "seed=3")
     planned = plan([f"rerun={folder}", "seed=4", "optimizer.lr=0.05"])

@@ -1,0 +1,51 @@
+"""Methods are found, and say what they use, without being imported."""
+
+import subprocess
+import sys
+
+import pytest
+
+from cil.config import methods, usage
+from cil.config.methods import available_methods, uses
+from cil.errors import ConfigError
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(methods, "FOLDER", tmp_path)
+    usage.unused_by_method.cache_clear()
+    yield tmp_path
+    usage.unused_by_method.cache_clear()
+
+
+def test_a_method_is_a_module_with_a_top_level_name(folder):
+    (folder / "mine.py").write_text('import no_such_package\nUSES = ("memory",)\nMETHOD = object\n')
+    (folder / "typed.py").write_text("USES: tuple[str, ...] = ()\nMETHOD: type = object\n")
+    (folder / "base.py").write_text('"""Speaks of METHOD = ... only."""\ndef f():\n    METHOD = 1\n')
+    assert available_methods() == ["mine", "typed"]
+    assert (uses("mine"), uses("typed")) == (("memory",), ())
+    assert usage.unused_by_method("mine") == tuple(n for n in usage.optional_for_methods() if n != "memory")
+
+
+@pytest.mark.parametrize("line", ["", "USES = 'memory'", "USES = tuple(['memory'])", "USES = (1,)"])
+def test_a_file_that_does_not_say_what_it_uses_is_named(folder, line):
+    (folder / "mine.py").write_text(f"{line}\nMETHOD = object\n")
+    with pytest.raises(ConfigError, match=r"method.name: .*mine.py does not say what mine uses; it needs a line"):
+        uses("mine")
+
+
+def test_a_group_that_does_not_exist_is_refused(folder):
+    (folder / "mine.py").write_text('USES = ("memroy",)\nMETHOD = object\n')
+    with pytest.raises(ConfigError, match="USES of mine names 'memroy'; valid: ant_margin, loss, margin_schedule, mem"):
+        usage.unused_by_method("mine")
+
+
+def test_an_unknown_method_gets_a_suggestion():
+    with pytest.raises(ConfigError, match="no method 'repaly'; did you mean replay"):
+        uses("repaly")
+
+
+def test_every_method_says_what_it_uses_and_none_is_imported():
+    code = "import sys; from cil.config.usage import *; [unused_by_method(m) for m in available_methods()]; "
+    code += "assert 'torch' not in sys.modules and available_methods()"
+    subprocess.run([sys.executable, "-c", code], check=True)
