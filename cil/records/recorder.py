@@ -74,8 +74,8 @@ class Recorder:
             self._events = Events(self._tensorboard)
             for index in range(len(self.records)):
                 self._events.add(self.records, index)
-            self._events.flush()
             self._add_settings()
+            self._events.replace_earlier()
 
         return self._try(write)
 

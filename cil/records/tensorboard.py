@@ -93,7 +93,7 @@ class _EventFile:
         from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
 
         folder.mkdir(parents=True, exist_ok=True)
-        earlier = sorted(folder.glob(f"{_PREFIX}*"))
+        self._earlier = earlier = sorted(folder.glob(f"{_PREFIX}*"))
         # Files are read in the order of their names.
         begun = max(int(time.time()), *(1 + _begun(path) for path in earlier)) if earlier else int(time.time())
         name = f"{_PREFIX}{begun:010d}.{socket.gethostname()}.{os.getpid()}"
@@ -101,17 +101,23 @@ class _EventFile:
         self._records = RecordWriter(self._file)
         self._event = Event
         self._write(file_version="brain.Event:2")
-        if earlier:
-            # Whoever has read the files before forgets what they said: everything is told again from here.
-            self._write(session_log=SessionLog(status=SessionLog.START), step=0)
-        for path in earlier[:-1]:
-            path.unlink(missing_ok=True)
+        # Whoever has read the files before forgets what they said: everything is told again from here. In the first
+        # file too: TensorBoard's slow loader takes the first start that it meets for no restart.
+        self._write(session_log=SessionLog(status=SessionLog.START), step=0)
 
     def add_summary(self, summary: Any, step: int | None = None) -> None:
         self._write(summary=summary, step=step)
 
     def flush(self) -> None:
         self._file.flush()
+
+    def replace_earlier(self) -> None:
+        # The one before stays, empty: a viewer opens the file it reads by name at every reload, and one that is gone
+        # holds it up for good.
+        for path in self._earlier[:-1]:
+            path.unlink(missing_ok=True)
+        for path in self._earlier[-1:]:
+            os.truncate(path, 0)
 
     def close(self) -> None:
         self._file.close()
@@ -121,7 +127,7 @@ class _EventFile:
 
 
 class Events:
-    """One event file in `folder`. The one before it stays, for a viewer that has it open; it counts no more."""
+    """A new event file in `folder`, beside those there are until `replace_earlier` is called."""
 
     def __init__(self, folder: Path) -> None:
         from torch.utils.tensorboard.summary import custom_scalars
@@ -163,6 +169,11 @@ class Events:
         written = {tag for record in records for tag in scalars(record)}
         for summary in hparams(shown, dict.fromkeys(tag for tag in HPARAM_METRICS if tag in written)):
             self._writer.add_summary(summary)
+
+    def replace_earlier(self) -> None:
+        """This file tells all that those before it did: they count no more. Raises OSError."""
+        self._writer.flush()
+        self._writer.replace_earlier()
 
     def flush(self) -> None:
         """Write out what is buffered. Raises OSError."""

@@ -7,6 +7,7 @@ import re
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator as SlowLoader
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
@@ -57,13 +58,37 @@ def test_a_continued_run_has_the_same_curves_and_figures(tmp_path, records):
     write(tmp_path / "b", records[5:], stored=first.records[:5]).close()
     assert everything(tmp_path / "a") == everything(tmp_path / "b")
     assert (tmp_path / "a" / "metrics.jsonl").read_text() == (tmp_path / "b" / "metrics.jsonl").read_text()
-    assert len(list((tmp_path / "b" / "tensorboard").iterdir())) == 2  # the one before stays for an open viewer
+    emptied, full = sorted((tmp_path / "b" / "tensorboard").iterdir())  # the one before stays for an open viewer
+    assert (emptied.stat().st_size, full.stat().st_size > 0) == (0, True)
     scalars, images = everything(tmp_path / "a")
     for values in (*scalars.values(), *images.values()):
         steps = [step for step, _ in values]
         assert steps == sorted(set(steps))
     assert sorted(images) == PICTURES
     assert all([step for step, _ in values] == [1, 2, 3] for values in images.values())
+
+
+def steps_seen(viewer):
+    """What TensorBoard's slow loader has: it keeps scalars as tensors."""
+    return [(event.step, round(event.tensor_proto.float_val[0], 3)) for event in viewer.Reload().Tensors("lr")]
+
+
+def test_an_open_viewer_goes_on_over_two_resumes_and_a_fresh_one_sees_no_step_twice(tmp_path):
+    """The runs were killed after their last checkpoint: epochs are told again, with other figures here."""
+    epochs = [{"kind": "epoch", "task": 1, "step": step, "lr": 0.1} for step in range(1, 8)]
+    again = [epoch | {"lr": 0.5} for epoch in epochs]
+    write(tmp_path, epochs[:5]).close()
+    viewer = SlowLoader(str(tmp_path / "tensorboard"))
+    assert steps_seen(viewer) == [(step, 0.1) for step in range(1, 6)]
+    for kept in (3, 2):
+        resumed = write(tmp_path, [], stored=epochs[:kept])
+        assert steps_seen(viewer) == [(step, 0.1) for step in range(1, kept + 1)]
+        for record in again[kept:6]:
+            resumed.add(record)
+        resumed.close()
+        expected = [(step, 0.1 if step <= kept else 0.5) for step in range(1, 7)]
+        assert steps_seen(viewer) == steps_seen(SlowLoader(str(tmp_path / "tensorboard"))) == expected
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 2
 
 
 def test_what_figures_are_drawn_from_is_not_in_the_lines(tmp_path, records):
