@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cil.config.typed import to_yaml
 from cil.planning.plan import plan
 from cil.records.states import State, is_locked, look
 from cil.run.signals import Interrupted
@@ -94,6 +95,8 @@ def broken(tmp_path, monkeypatch):
 def note(sweep, number, **status):
     folder = sweep.folders[number]
     folder.mkdir(parents=True, exist_ok=True)
+    # As a run does it: its settings first. A folder without them counts as another run's.
+    (folder / "config.yaml").write_text(to_yaml(sweep.planned.jobs[number].effective))
     (folder / "status.json").write_text(json.dumps(status))
     if status["state"] == "finished":
         (folder / "result.json").write_text("{}")
