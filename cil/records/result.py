@@ -43,11 +43,11 @@ def versions() -> dict[str, str]:
     return {"cil": __version__, "python": platform.python_version()} | {name: version(name) for name in packages}
 
 
-def device_facts(device: torch.device) -> dict[str, Any]:
-    """What the run ran on, and the peak of its memory where it is known."""
+def device_facts(device: torch.device, threads: list[int]) -> dict[str, Any]:
+    """What the run ran on, with the numbers of CPU `threads`, and the peak of its memory where it is known."""
     if device.type != "cuda":
         name = platform.processor() or platform.machine()
-        return {"type": device.type, "name": name, "threads": torch.get_num_threads(), "peak_bytes": None}
+        return {"type": device.type, "name": name, "thread_counts": threads, "peak_bytes": None}
     return {
         "type": "cuda",
         "name": torch.cuda.get_device_name(device),
@@ -59,8 +59,10 @@ def _accuracies(history: AccuracyHistory) -> dict[str, Any]:
     return {"matrices": history.matrices, "curves": history.curves} | history.figures()
 
 
-def build_result(config: RunConfig, config_id: str, trainer: Trainer, seconds: float) -> dict[str, Any]:
-    """The content of result.json."""
+def build_result(
+    config: RunConfig, config_id: str, trainer: Trainer, seconds: float, threads: list[int]
+) -> dict[str, Any]:
+    """The content of result.json. threads: numbers of CPU threads that the run was computed with."""
     raw, stream = trainer.data.raw, trainer.data.stream
     facts = ("train_images", "exemplars", "test_images", "train_seconds", "loss_weights")
     tasks = [
@@ -69,6 +71,7 @@ def build_result(config: RunConfig, config_id: str, trainer: Trainer, seconds: f
             "size": task.size,
             "classes": list(task.classes),
             "names": list(task.names),
+            "epochs": len(trainer.workload.steps[task.number]),
         }
         | {name: record[name] for name in facts}
         for task, record in zip(trainer.tasks, trainer.task_end.task_records, strict=True)
@@ -96,5 +99,5 @@ def build_result(config: RunConfig, config_id: str, trainer: Trainer, seconds: f
         "seconds": seconds,
         "versions": versions(),
         "git_commit": git_commit(),
-        "device": device_facts(trainer.device),
+        "device": device_facts(trainer.device, threads),
     }

@@ -46,7 +46,7 @@ def _facts(a: Run, b: Run) -> tuple[list[str], list[str], list[str]]:
             str(run.result.get("git_commit")),
             str((run.result.get("versions") or {}).get("torch")),
             str((run.result.get("device") or {}).get("name")),
-            str((run.result.get("device") or {}).get("threads") or "?"),
+            ", ".join(map(str, (run.result.get("device") or {}).get("thread_counts") or "?")),
             str(run.status.get("host")),
             str(run.result.get("parameters")),
         ]

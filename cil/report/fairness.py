@@ -5,6 +5,7 @@ from collections.abc import Collection, Hashable, Sequence
 from hashlib import sha256
 from typing import Any
 
+from cil.config.class_list import hash_of_result
 from cil.report.errors import ReportError
 from cil.report.figures import VAL
 from cil.report.groups import Group, Problem
@@ -63,7 +64,7 @@ def _test_sets(runs: Sequence[Run]) -> dict[int, Hashable]:
     values: dict[int, Hashable] = {}
     for run in runs:
         keys = tuple(repr(run.settings.get(key)) for key in TEST_SET_KEYS if key != "dataset.class_list")
-        values[id(run)] = (keys, _class_list(run))
+        values[id(run)] = (keys, hash_of_result(run.result))
     counts: dict[Hashable, set[tuple[Any, ...]]] = defaultdict(set)
     images = {
         id(run): tuple((task.get("test_images"), *task.get("names", ())) for task in run.result["tasks"])
@@ -72,21 +73,6 @@ def _test_sets(runs: Sequence[Run]) -> dict[int, Hashable]:
     for run in runs:  # images and names can be compared only where the classes come in the same order
         counts[run.order].add(images[id(run)])
     return {id(run): (values[id(run)], images[id(run)] if len(counts[run.order]) > 1 else None) for run in runs}
-
-
-def _class_list(run: Run) -> str | None:
-    """Hash of the sorted names of the class list, None without one.
-
-    Made from the names in the result, where all are there: older results hold a hash of the file's bytes, by which the
-    same list in another order was another one.
-    """
-    stored = run.result.get("class_list")
-    if not stored:
-        return None
-    names = {name for task in run.result["tasks"] for name in task.get("names", ())}
-    if len(names) == len(run.result["class_order"]):
-        return sha256("\n".join(sorted(names)).encode()).hexdigest()
-    return stored.get("sha256")
 
 
 def _show_order(run: Run) -> str:
@@ -200,7 +186,8 @@ def code_notes(problem: Problem) -> list[str]:
     commits = {str(run.result.get("git_commit")) for run in problem.runs}
     if len(commits) > 1:
         shown = ", ".join(sorted(commit[:10] for commit in commits))
-        notes.append(f"{problem.title}: runs of {len(commits)} commits ({shown}), of the same results version.")
+        same = "of the same versions of all parts that they use"
+        notes.append(f"{problem.title}: runs of {len(commits)} commits ({shown}), {same}.")
     if any("+changes" in commit for commit in commits):
         notes.append(f"{problem.title}: some runs are of a tree with uncommitted changes.")
     for what, values in (
@@ -216,8 +203,8 @@ def code_notes(problem: Problem) -> list[str]:
 
 def _threads(runs: Sequence[Run]) -> set[str]:
     """Numbers of CPU threads, where they are known: results of earlier versions do not tell."""
-    found = {(run.result.get("device") or {}).get("threads") for run in runs}
-    return {str(number) for number in found if number is not None}
+    found = {tuple((run.result.get("device") or {}).get("thread_counts") or ()) for run in runs}
+    return {" and then ".join(map(str, counts)) for counts in found if counts}
 
 
 def primary_figure(problem: Problem) -> tuple[str, str]:

@@ -67,9 +67,9 @@ def differing(a: Settings, b: Settings) -> list[str]:
 
 def unused(settings: Settings, key: str) -> bool:
     """Whether the run records `key` without training with it."""
-    if key not in key_facts():
-        return key.startswith("method.") and key not in settings
-    return not trains(settings, key)
+    if key.startswith("method.") and key not in settings:
+        return True
+    return key in key_facts() and not trains(settings, key)
 
 
 def follows(key: str, a: Settings, b: Settings) -> bool:
