@@ -1,6 +1,6 @@
 """Train one run or a sweep: `python -m cil.train dataset=cifar100 split=10-10 loss=ant_adaptive`.
 
-First every job is composed and checked (cil/config), then Hydra starts each one (cil/run/job.py), which builds
+First every job is composed and checked (cil/planning), then Hydra starts each one (cil/run/job.py), which builds
 data and method and trains (cil/run/experiment.py, cil/engine/loop.py).
 """
 
@@ -57,8 +57,8 @@ def _start(planned: Plan) -> int:
         return run_sweep(planned, _no_effect(planned))
     if planned.resume is not None:
         continue_run(planned.jobs[0], planned.resume)
-    elif planned.rerun:
-        repeat_run(planned.jobs[0])
+    elif planned.rerun is not None:
+        repeat_run(planned.jobs[0], planned.rerun)
     else:
         # Hydra then lets exceptions through, and they are reported above.
         os.environ["HYDRA_FULL_ERROR"] = "1"

@@ -6,8 +6,10 @@ with # and white space around a name mean nothing: lists of the same names are t
 
 import hashlib
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cil.errors import ConfigError
 
@@ -27,7 +29,7 @@ class ClassList:
     @property
     def sha256(self) -> str:
         """Hash of the sorted names: the same for every file that names the same classes."""
-        return hashlib.sha256("\n".join(self.lines).encode()).hexdigest()
+        return _hash(self.lines)
 
     def place(self, name: str) -> str:
         """'FILE, line N' of a class."""
@@ -65,3 +67,20 @@ def read_class_list(path: str) -> ClassList:
 def names_hash(path: str) -> str:
     """SHA-256 (64 hex digits) of the sorted class names in a class list. Raises ConfigError like `read_class_list`."""
     return read_class_list(path).sha256
+
+
+def hash_of_result(result: Mapping[str, Any]) -> str | None:
+    """Hash of the sorted names of the class list that a result.json was made with; None without one.
+
+    Made from the names in the result, where all are there: results of 0.1.0 hold a hash of the file's bytes, by which
+    the same list in another order was another one.
+    """
+    stored = result.get("class_list")
+    if not stored:
+        return None
+    names = {name for task in result["tasks"] for name in task.get("names", ())}
+    return _hash(sorted(names)) if len(names) == len(result["class_order"]) else stored.get("sha256")
+
+
+def _hash(names: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()

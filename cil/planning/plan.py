@@ -47,8 +47,8 @@ class Plan:
     """The command line for Hydra: `~/` in values replaced by the home folder, which Hydra cannot read."""
     resume: Path | None = None
     """Folder of the run that the one job continues."""
-    rerun: bool = False
-    """The one job starts anew from a stored configuration."""
+    rerun: Path | None = None
+    """Folder of the run from whose stored configuration the one job starts anew."""
     grid: bool = False
     """A sweep whose jobs are all known beforehand: no sweeper chooses values while it runs."""
     launch: LaunchConfig = field(default_factory=LaunchConfig)
@@ -144,7 +144,7 @@ def _stored_plan(
     job = job_from_composed(config, texts, written)
     if key == "resume":
         return Plan([job], warnings=job.warnings, resume=Path(folder).expanduser(), launch=launch)
-    return Plan([job], warnings=job.warnings, rerun=True, launch=launch)
+    return Plan([job], warnings=job.warnings, rerun=Path(folder).expanduser(), launch=launch)
 
 
 def composed_config(overrides: Collection[str] = ()) -> RunConfig:

@@ -51,7 +51,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-_KEPT = ("started", "checkpoint", "forecast")
+_KEPT = ("started", "checkpoint", "forecast", "class_list")
 """Facts of status.json that a continued run does not find out anew."""
 
 

@@ -5,12 +5,14 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from cil.config.class_list import hash_of_result, names_hash
 from cil.errors import ConfigError, DataError
 from cil.planning.plan import Job, job_from_composed
 from cil.planning.resolvers import register
@@ -72,12 +74,28 @@ def continue_run(job: Job, folder: Path) -> float | None:
     return _run(job, folder, resume=True)
 
 
-def repeat_run(job: Job) -> float | None:
-    """Start a new run of a stored configuration."""
+def repeat_run(job: Job, source: Path) -> float | None:
+    """Start a new run of the configuration stored in `source`. Raises ConfigError if its class list was edited."""
+    _refuse_edited_list(job, source)
     name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(3)}"
     folder = Path("outputs") / job.config.name / name
     with _removed_if_unused(folder):
         return _run(job, folder, resume=False)
+
+
+def _refuse_edited_list(job: Job, source: Path) -> None:
+    path = job.config.dataset.class_list
+    if path is None or any(text.startswith("dataset.class_list=") for text in job.overrides):
+        return
+    noted = read_status(source).get("class_list")
+    if noted is None and (source / "result.json").is_file():
+        noted = hash_of_result(finished_result(source))
+    # 0.1.0 noted the bytes of the file.
+    if noted not in (None, names_hash(path), sha256(Path(path).read_bytes()).hexdigest()):
+        raise ConfigError(
+            f"dataset.class_list: {path} names other classes than when {source} was started; write "
+            f"dataset.class_list={path} beside rerun to take it as it is now, or the path of the list as it was"
+        )
 
 
 @contextmanager
