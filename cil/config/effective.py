@@ -26,7 +26,7 @@ def effective(config: RunConfig, preset_start: bool, written: Collection[str] = 
     Raises ConfigError for an `ant_margin` that contradicts the schedule.
     """
     config = deepcopy(config)
-    warnings = _drop_empty_bracket(config.loss) if why_unused(flat(plain(config)), "loss.name") is None else []
+    warnings = [] if why_unused(flat(plain(config)), "loss.ant_beta") else _drop_empty_bracket(config.loss)
     values = flat(plain(config))
     unused = {key: why for key in values if (why := why_unused(values, key)) is not None}
     warnings += _warnings(values, unused, written)
@@ -62,7 +62,7 @@ def _warnings(values: dict[str, Any], unused: dict[str, Unused], written: Collec
 
 def _drop_empty_bracket(loss: LossConfig) -> list[str]:
     """Without ANT and without the gap term nothing is left for ant_beta to weigh."""
-    if loss.name == "infonce" or loss.ant_term is not False or loss.gap_beta or not loss.ant_beta:
+    if loss.ant_term is not False or loss.gap_beta or not loss.ant_beta:
         return []
     loss.ant_beta = 0.0
     return ["loss.ant_beta: counts as 0, since loss.ant_term=false with loss.gap_beta=0 leaves nothing to weigh"]

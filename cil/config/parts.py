@@ -16,21 +16,6 @@ FIRST = 1
 VERSIONS: dict[str, int] = {}
 """Part -> version, for those above FIRST: {"autoaugment": 2, "loss.ant": 2}. CHANGELOG.md says what changed."""
 
-PARTS = {
-    "training": "the loop over tasks, epochs and batches, and what is drawn at random",
-    "evaluation": "accuracies and what is computed from them",
-    "optimizer": "steps and learning rates",
-    "backbone": "networks that give features",
-    "data.SOURCE": "reading and splitting images, by dataset.source",
-    "augmentation": "all changes to images but AutoAugment",
-    "autoaugment": "AutoAugment, where augment.auto_augment is not none",
-    "memory": "choice of exemplars, where memory.size is above 0",
-    "method.NAME": "the method's objective and network",
-    "loss.NAME": "the contrastive loss and its statistics, where the method uses one",
-    "margin_schedule": "the margin of each epoch, where there is a contrastive loss",
-}
-"""The parts, and the runs that use them."""
-
 
 def part_versions(effective: Mapping[str, Any]) -> dict[str, int]:
     """Part -> version, of the parts that an effective configuration uses. It may be nested or flat."""
@@ -38,7 +23,13 @@ def part_versions(effective: Mapping[str, Any]) -> dict[str, int]:
 
 
 def used_parts(effective: Mapping[str, Any]) -> list[str]:
-    """The parts that an effective configuration uses."""
+    """The parts that an effective configuration uses, sorted.
+
+    training: the loop over tasks, epochs and batches, and what is drawn at random. evaluation: accuracies and what is
+    computed from them. optimizer. backbone. augmentation: all changes to images but AutoAugment. data.SOURCE: reading
+    images and cutting them into sets. method.NAME: objective and network. autoaugment, memory (choice of exemplars),
+    loss.NAME (with its statistics) and margin_schedule: where the run has them.
+    """
     values = flat(effective)
     used = ["training", "evaluation", "optimizer", "backbone", "augmentation"]
     used.append(f"data.{values.get('dataset.source')}")

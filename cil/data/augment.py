@@ -47,8 +47,8 @@ class Augmenter:
         self._size = image_size
         self._auto_augment = None
         if cfg.auto_augment.name != "none":
-            ops = cfg.auto_augment_ops.name if cfg.auto_augment_ops else "published"
-            self._auto_augment = AutoAugment(cfg.auto_augment.name, image_size, ops)
+            assert cfg.auto_augment_ops is not None, "null only without AutoAugment (cil/config/schema.py)"
+            self._auto_augment = AutoAugment(cfg.auto_augment.name, image_size, cfg.auto_augment_ops.name)
         self._scale: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def draw(self, n: int, generator: torch.Generator) -> Draws:

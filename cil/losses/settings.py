@@ -1,7 +1,8 @@
-"""The settings of the contrastive losses with every null filled in and every range checked."""
+"""The settings of the contrastive losses with every null filled in, and the ranges of the schema checked."""
 
 from dataclasses import dataclass, fields
 
+from cil.config.keys import facts_of
 from cil.config.schema import Formulation, LossConfig, Negatives, Reference
 from cil.errors import ConfigError
 
@@ -28,14 +29,10 @@ class LossSettings:
     gap_target: float
 
     def __post_init__(self) -> None:
-        for key in ("temperature", "softplus_tau", "topk"):
-            if not getattr(self, key) > 0:
-                raise ConfigError(f"loss.{key}: must be greater than 0, is {getattr(self, key)}")
-        for key in ("nce_alpha", "ant_beta", "gap_beta"):
-            if not getattr(self, key) >= 0:
-                raise ConfigError(f"loss.{key}: must be 0 or greater, is {getattr(self, key)}")
-        if self.hard_negative_ratio is not None and not 0 < self.hard_negative_ratio <= 1:
-            raise ConfigError(f"loss.hard_negative_ratio: must lie in (0, 1] or be null, is {self.hard_negative_ratio}")
+        for field in fields(LossConfig):
+            rule, value = facts_of(field).get("rule"), getattr(self, field.name, None)
+            if rule is not None and value is not None and not rule.test(value):
+                raise ConfigError(f"loss.{field.name}: {rule.text}, is {value}")
         if self.nce_alpha == 0 and self.ant_beta == 0:
             raise ConfigError("loss.nce_alpha and loss.ant_beta are both 0: there is nothing to train on")
 

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from cil.config.parts import changed_parts, part_versions, version_of_all
+from cil.config.schema import RunConfig
 from cil.config.typed import to_yaml, typed
 from cil.config.usage import with_neutral
-from cil.data.training import memory_notes
+from cil.data.training import TrainingData, memory_notes
 from cil.engine.build import build_data, build_trainer, resolve_device
 from cil.engine.divergence import Diverged
 from cil.engine.precision import set_reproducibility
@@ -29,7 +30,7 @@ from cil.run.forecast import forecast_once
 from cil.run.live import RunObserver, Saver
 from cil.run.out_of_memory import OutOfMemory, run_explained
 from cil.run.output import lasting_output
-from cil.run.process import keep_freed_memory, other_threads, thread_facts
+from cil.run.process import keep_freed_memory, other_threads, thread_counts
 from cil.run.progress import Display
 from cil.run.signals import Interrupted, StopSignals
 from cil.run.table import result_table
@@ -96,7 +97,8 @@ def _noting_the_end(job: Job, folder: RunFolder, stop: StopSignals, begun: bool)
         stop.ending = True
         logger.warning("%s", error)
         folder.end("interrupted", reason=str(error))
-        print(f"stopped; to continue: python -m cil.train resume={folder.path}", flush=True)
+        if begun or folder.where is not None:  # otherwise there is nothing to go on from
+            print(f"stopped; to continue: python -m cil.train resume={folder.path}", flush=True)
         raise
     except Diverged as error:
         logger.error("%s", error)
@@ -173,6 +175,22 @@ def _start_clean(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
+def _data(config: RunConfig, folder: RunFolder, stored: dict[str, Any] | None) -> TrainingData:
+    """The images. Raises DataError where they are not those that the stored run was started with."""
+    data = build_data(config, folder.path)
+    if data.raw.class_list is not None:
+        folder.note(class_list=data.raw.class_list[1])
+    if stored is None:
+        for note in memory_notes(config, data):
+            _say(note)
+    elif stored["data"] != data.fingerprint:
+        raise DataError(
+            f"{folder.path}: the images are not those the run was started with (a file was added, removed or renamed, "
+            f"or dataset.root={config.dataset.root} is another data set); its exemplars would be other images"
+        )
+    return data
+
+
 def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[str, Any]:
     config = job.config
     checkpoints = CheckpointFolder(folder.checkpoints)
@@ -184,15 +202,9 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
     keep_freed_memory()
     device = resolve_device(config.device)
     _start_clean(device)
-    data = build_data(config, folder.path)
-    for note in memory_notes(config, data) if stored is None else ():
-        _say(note)
-    if stored is not None and stored["data"] != data.fingerprint:
-        raise DataError(
-            f"{folder.path}: the images are not those the run was started with (a file was added, removed or renamed, "
-            f"or dataset.root={config.dataset.root} is another data set); its exemplars would be other images"
-        )
-    if stored is not None and (warning := other_threads(stored.get("threads"), device)):
+    data = _data(config, folder, stored)
+    threads = thread_counts(stored.get("thread_counts", []) if stored else [], device)
+    if warning := other_threads(threads):
         _say(f"{folder.path}: {warning}")
     stop.check()
     forecast = forecast_once(config, folder, data.stream.tasks[: config.trainer.max_tasks], device)
@@ -200,7 +212,7 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
     recorder = Recorder(folder.metrics, tensorboard, stored["records"] if stored else None)
     parts = part_versions(job.effective)
     versions = {"results_version": version_of_all(parts), "part_versions": parts}
-    facts = {"config": job.effective, **versions, "data": data.fingerprint, **thread_facts(device)}
+    facts = {"config": job.effective, **versions, "data": data.fingerprint, "thread_counts": threads}
     saver = Saver(config.checkpoint, folder, checkpoints, recorder, facts, lambda: time.monotonic() - started)
     display = Display(len(data.stream.tasks[: config.trainer.max_tasks]), config.tracking.progress)
     observer = RunObserver(folder, recorder, display, saver, stop)
@@ -213,7 +225,8 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
             logger.info(text)
             display.line(text)
         run_explained(trainer, config)
-        result = build_result(config, job.run_id, trainer, time.monotonic() - started) | {"forecast": forecast}
+        seconds = time.monotonic() - started
+        result = build_result(config, job.run_id, trainer, seconds, threads) | {"forecast": forecast}
         recorder.summarise(job.effective)
         saver.finish(trainer.state_dict())
     finally:

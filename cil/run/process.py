@@ -3,7 +3,7 @@
 import ctypes
 import os
 import platform
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 
@@ -32,20 +32,20 @@ def keep_freed_memory() -> bool:
     return all(done)
 
 
-def thread_facts(device: torch.device) -> dict[str, Any]:
-    """`threads` that compute on a CPU, whose number moves the last bits of results; None elsewhere."""
-    return {"threads": torch.get_num_threads() if device.type == "cpu" else None}
+def thread_counts(before: Sequence[int], device: torch.device) -> list[int]:
+    """Numbers of CPU threads that a run has been computed with, which move the last bits of results; none elsewhere.
 
-
-def other_threads(then: Any, device: torch.device) -> str | None:
-    """A warning for a run that goes on with another number of CPU threads than it has been run with.
-
-    then: the number noted in its checkpoint; None where it is not known.
+    before: those of earlier parts of the run, in order.
     """
-    now = thread_facts(device)["threads"]
-    if then is None or now is None or then == now:
+    now = [torch.get_num_threads()] if device.type == "cpu" else []
+    return list(dict.fromkeys([*before, *now]))
+
+
+def other_threads(counts: Sequence[int]) -> str | None:
+    """A warning for a run that has been computed with several numbers of CPU threads (`thread_counts`)."""
+    if len(counts) < 2:
         return None
     return (
-        f"was run with {then} CPU thread{'s' if then != 1 else ''} so far and goes on with {now}: that moves the last "
-        f"bits of sums on a CPU, so it will not equal an unbroken run; with OMP_NUM_THREADS={then} it would"
+        f"is computed with several numbers of CPU threads ({', '.join(map(str, counts))}), which moves the last bits "
+        f"of sums: it will not equal an unbroken run (OMP_NUM_THREADS={counts[0]} would have gone on as it began)"
     )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from cil.planning.plan import Job, Plan
 from cil.records.folder import now, plain, write_atomically
-from cil.records.states import State, look
+from cil.records.states import State
 from cil.run.table import layout
 from cil.sweep.found import find
 
@@ -37,6 +37,8 @@ class Row:
     """ok, skipped (finished before), failed, interrupted, running (in another process) or not started."""
     error: str | None
     figures: dict[str, float | None]
+    threads: list[int] = field(default_factory=list)
+    """Numbers of CPU threads it was computed with, where they are known."""
 
     @staticmethod
     def of(job: Job, folder: Path | None, before: State, error: str | None) -> "Row":
@@ -51,7 +53,9 @@ class Row:
             state = "failed"
         text = None if state in ("ok", "skipped", "interrupted") else found.status.get("error") or error
         figures = {name: found.result.get(name) for name in FIGURES.values()}
-        return Row(job.run_id, None if folder is None else str(folder), job.overrides, job.copies, state, text, figures)
+        threads = (found.result.get("device") or {}).get("thread_counts") or []
+        place = None if folder is None else str(folder)
+        return Row(job.run_id, place, job.overrides, job.copies, state, text, figures, threads)
 
     @property
     def good(self) -> bool:
@@ -61,8 +65,7 @@ class Row:
 
 def thread_warnings(rows: Sequence[Row]) -> list[str]:
     """One line if finished jobs were computed by different numbers of CPU threads."""
-    folders = [Path(row.folder) for row in rows if row.good and row.folder is not None]
-    counts: set[int] = {(look(folder).result.get("device") or {}).get("threads") or 0 for folder in folders} - {0}
+    counts = {count for row in rows if row.good for count in row.threads}
     if len(counts) < 2:
         return []
     listed = " and ".join(map(str, sorted(counts)))

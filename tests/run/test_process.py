@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from cil.run.process import keep_freed_memory, other_threads, thread_facts
+from cil.run.process import keep_freed_memory, other_threads, thread_counts
 from tests.commands import PROJECT, changed, run, train
 from tests.sweep.sweeps import TINY
 
@@ -51,21 +51,26 @@ def test_the_users_own_settings_are_left_alone(monkeypatch):
 
 
 def test_other_threads_are_told_where_they_are_known():
-    now = thread_facts(CPU)["threads"]
-    assert now == torch.get_num_threads()
-    assert other_threads(now, CPU) is None
-    assert other_threads(None, CPU) is None
-    assert f"OMP_NUM_THREADS={now + 1}" in str(other_threads(now + 1, CPU))
-    assert other_threads(now + 1, torch.device("cuda")) is None
+    now = torch.get_num_threads()
+    assert thread_counts([], CPU) == thread_counts([now], CPU) == [now]
+    assert thread_counts([], torch.device("cuda")) == []
+    assert other_threads([]) is None and other_threads([now]) is None
+    before = thread_counts([now + 1], CPU)
+    assert before == [now + 1, now]
+    assert f"({now + 1}, {now})" in str(other_threads(before)) and f"OMP_NUM_THREADS={now + 1}" in str(
+        other_threads(before)
+    )
+    assert thread_counts(before, CPU) == before, "a third part does not hide that the first had another number"
 
 
 def test_a_run_notes_its_threads_and_a_resume_with_others_says_so(tmp_path):
     stop = ["trainer.max_tasks=1", "checkpoint.keep_all=true", "hydra.run.dir=run"]
     assert train(*changed(TINY, *stop), cwd=tmp_path).returncode == 0
     result = json.loads((tmp_path / "run/result.json").read_text())
-    assert result["device"]["threads"] == 1
+    assert result["device"]["thread_counts"] == [1]
     status = json.loads((tmp_path / "run/status.json").read_text())
     (tmp_path / "run/status.json").write_text(json.dumps(status | {"state": "running"}))
     again = run("cil.train", "resume=run", cwd=tmp_path, env={"OMP_NUM_THREADS": "2"})
     assert again.returncode == 0, again.stderr
-    assert "was run with 1 CPU thread so far and goes on with 2" in again.stdout
+    assert "is computed with several numbers of CPU threads (1, 2)" in again.stdout
+    assert json.loads((tmp_path / "run/result.json").read_text())["device"]["thread_counts"] == [1, 2]
