@@ -203,7 +203,7 @@ def test_two_runs_started_at_once_get_two_folders(tmp_path):
     command = [sys.executable, "-m", "cil.train", "debug=smoke", "trainer.max_tasks=1", "trainer.init_epochs=1"]
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
     processes = [subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL) for _ in range(2)]
-    assert [process.wait() for process in processes] == [0, 0]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
     assert len(list((tmp_path / "outputs" / "smoke").iterdir())) == 2
 
 

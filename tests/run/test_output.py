@@ -9,7 +9,7 @@ import pytest
 
 from cil.records.folder import read_status
 from cil.run.output import lasting_output
-from tests.commands import PROJECT
+from tests.commands import PROJECT, changed
 
 SMALL = ["dataset.max_train_per_class=12", "dataset.max_test_per_class=8", "trainer.init_epochs=2"]
 SMALL += ["trainer.inc_epochs=1", "trainer.max_tasks=2", "memory.size=20", "trainer.batch_size=10"]
@@ -33,13 +33,13 @@ def test_a_broken_stream_is_let_go():
 def test_a_run_whose_reader_left_ends_as_ever(tmp_path, signum):
     """`... 2>&1 | head -9`; with a signal: Ctrl-C ends a `tee` first, a closing terminal takes the reader along."""
     epochs = "trainer.init_epochs=2" if signum is None else "trainer.init_epochs=2000"
-    command = [sys.executable, "-m", "cil.train", *SMALL, epochs, f"hydra.run.dir={tmp_path}/run"]
+    command = [sys.executable, "-m", "cil.train", *changed(SMALL, epochs), f"hydra.run.dir={tmp_path}/run"]
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    while "run folder" not in process.stdout.readline():
-        pass
+    while "run folder" not in (line := process.stdout.readline()):
+        assert line, f"the run ended with {process.wait()} before it trained"
     process.stdout.readline()
     process.stdout.close()
     if signum is not None:

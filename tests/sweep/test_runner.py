@@ -248,11 +248,14 @@ def test_a_name_with_the_time_in_it_is_one_name():
 
 
 LONG = changed(TINY, "trainer.init_epochs=40", "trainer.inc_epochs=40", "checkpoint.every_minutes=0.01")
+"""Two of them that start at once are both at work for a while, however long a process takes to start."""
+SHORT = changed(LONG, "trainer.init_epochs=12", "trainer.inc_epochs=12", "checkpoint.every_minutes=0.002")
+"""Long enough to be stopped in the middle, one after the other."""
 
 
-def start(*arguments: str) -> subprocess.Popen:
+def start(*arguments: str, base: list[str] = LONG) -> subprocess.Popen:
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "cil.train", "-m", *LONG, "probe=false", *arguments]
+    command = [sys.executable, "-m", "cil.train", "-m", *base, "probe=false", *arguments]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -272,8 +275,8 @@ def is_saved(folder: Path) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
 def test_a_sweep_stopped_in_the_middle_goes_on(signum):
-    first, second, third = plan(["-m", *LONG, "seed=1,2,3"]).jobs
-    process = start("seed=1,2,3")
+    first, second, third = plan(["-m", *SHORT, "seed=1,2,3"]).jobs
+    process = start("seed=1,2,3", base=SHORT)
     wait_for(lambda: is_saved(second.folder), process)
     process.send_signal(signum)
     out, _ = process.communicate(timeout=120)
@@ -283,7 +286,7 @@ def test_a_sweep_stopped_in_the_middle_goes_on(signum):
         assert "interrupted: stopped by SIGTERM" in out
     assert look(second.folder).state is State.interrupted
     untouched = hashes(first.folder)
-    again = train("-m", *LONG, "probe=false", "seed=1,2,3", cwd=Path.cwd())
+    again = train("-m", *SHORT, "probe=false", "seed=1,2,3", cwd=Path.cwd())
     assert again.returncode == 0, again.stderr
     assert hashes(first.folder) == untouched
     assert table_of() == {first.run_id: "skipped", second.run_id: "ok", third.run_id: "ok"}
