@@ -37,6 +37,7 @@ def between(low: float, high: float) -> Rule:
 
 ABOVE_ZERO = Rule(lambda value: value > 0, "must be greater than 0")
 SHARE = Rule(lambda value: 0 < value <= 1, "must lie in (0, 1]")
+BELOW_HALF = Rule(lambda value: 0 < value <= 0.5, "must lie in (0, 0.5]")
 BELOW_ONE = Rule(lambda value: 0 <= value < 1, "must lie in [0, 1)")
 
 Test = Callable[[Any], bool]

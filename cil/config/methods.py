@@ -1,12 +1,14 @@
 """Which methods there are, and which settings each one uses: read from the files of cil/methods, importing none.
 
 A method is a module with a top-level `METHOD = ...`. Its literal `USES` names what it needs of the groups and keys
-that a method can do without.
+that a method can do without. Its literal `PUBLISHED`, where there is one, gives the settings it was published with,
+where they are not those of the data set's file.
 """
 
 import ast
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from cil.config.names import suggestion
 from cil.errors import ConfigError
@@ -28,11 +30,7 @@ def uses(method: str) -> tuple[str, ...]:
     if method not in found:
         raise ConfigError(f"method.name: no method {method!r}; {suggestion(method, sorted(found))}")
     path = FOLDER / f"{method}.py"
-    value = found[method]
-    try:
-        used = None if value is None else ast.literal_eval(value)
-    except ValueError:
-        used = None
+    used = _literal(found[method].get("USES"))
     if not isinstance(used, tuple) or not all(isinstance(entry, str) for entry in used):
         raise ConfigError(
             f'method.name: {path} does not say what {method} uses; it needs a line such as USES = ("memory",)'
@@ -40,16 +38,30 @@ def uses(method: str) -> tuple[str, ...]:
     return used
 
 
+def published(method: str, key: str, otherwise: Any) -> Any:
+    """The value of `key` that the method was published with, or `otherwise`. For data sets that results exist of."""
+    settings = _literal(_methods(FOLDER).get(method, {}).get("PUBLISHED"))
+    return settings.get(key, otherwise) if isinstance(settings, dict) else otherwise
+
+
+def _literal(value: ast.expr | None) -> Any:
+    """What is written there; None if it is no literal."""
+    try:
+        return None if value is None else ast.literal_eval(value)
+    except ValueError:
+        return None
+
+
 @cache
-def _methods(folder: Path) -> dict[str, ast.expr | None]:
-    """Method -> what is assigned to `USES` in its file."""
+def _methods(folder: Path) -> dict[str, dict[str, ast.expr]]:
+    """Method -> the top-level names of its file and what they are set to."""
     found = {}
     for path in sorted(folder.glob("*.py")):
         text = path.read_text(encoding="utf-8")
         if "METHOD" in text:
             assigned = _assigned(ast.parse(text, str(path)))
             if "METHOD" in assigned:
-                found[path.stem] = assigned.get("USES")
+                found[path.stem] = assigned
     return found
 
 

@@ -31,9 +31,17 @@ from cil.config.schema_loss import Reference as Reference
 from cil.config.schema_loss import ScheduleName as ScheduleName
 from cil.config.schema_loss import ScheduleUnit as ScheduleUnit
 from cil.config.schema_method import METHOD_SCHEMAS as METHOD_SCHEMAS
+from cil.config.schema_method import BicConfig as BicConfig
 from cil.config.schema_method import BranchInit as BranchInit
+from cil.config.schema_method import DistillingConfig as DistillingConfig
+from cil.config.schema_method import ExpandingConfig as ExpandingConfig
+from cil.config.schema_method import FosterConfig as FosterConfig
+from cil.config.schema_method import IcarlConfig as IcarlConfig
+from cil.config.schema_method import IcarlLoss as IcarlLoss
+from cil.config.schema_method import LwfConfig as LwfConfig
 from cil.config.schema_method import MethodConfig as MethodConfig
 from cil.config.schema_method import TagFexConfig as TagFexConfig
+from cil.config.schema_method import WaConfig as WaConfig
 from cil.config.schema_method import method_schema as method_schema
 
 MemoryPolicy = Enum("MemoryPolicy", ["total", "fixed"])

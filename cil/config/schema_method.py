@@ -1,11 +1,25 @@
 """Schemas of the methods' own keys; part of cil/config/schema.py, which exports them."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from cil.config.keys import ABOVE_ZERO, WHERE_USED, at_least, between, key, nonzero, when
+from cil.config.keys import (
+    ABOVE_ZERO,
+    BELOW_HALF,
+    BELOW_ONE,
+    WHERE_USED,
+    at_least,
+    between,
+    is_,
+    key,
+    nonzero,
+    when,
+)
 
 BranchInit = Enum("BranchInit", ["interpolate", "copy", "fresh"])
+IcarlLoss = Enum("IcarlLoss", ["softmax", "bce"])
 
 
 @dataclass
@@ -14,6 +28,14 @@ class MethodConfig:
 
     name: str = "tagfex"
     """Module of cil/methods."""
+
+    def problem(self, quotas: Mapping[int, int]) -> str | None:
+        """One line about a memory that is too small for the method, or None.
+
+        quotas: number of old classes -> exemplars of each of them, for every task from 2 on.
+        """
+        del quotas
+        return None
 
 
 @dataclass
@@ -44,7 +66,100 @@ class TagFexConfig(MethodConfig):
     """Scale the new classifier rows to the mean norm of the old ones at the end of a task."""
 
 
-METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {"tagfex": TagFexConfig}
+@dataclass
+class DistillingConfig(MethodConfig):
+    """Keys of all methods that distil from the old network."""
+
+    temperature: float | None = key(2.0, rule=ABOVE_ZERO, needed=WHERE_USED)
+    """Temperature of the distillation."""
+
+
+@dataclass
+class LwfConfig(DistillingConfig):
+    """Learning without Forgetting (arXiv 1606.09282)."""
+
+    kd_weight: float = key(3.0, rule=at_least(0))
+    """Weight of the distillation."""
+
+
+@dataclass
+class IcarlConfig(DistillingConfig):
+    """iCaRL (arXiv 1611.07725)."""
+
+    temperature: float | None = key(2.0, rule=ABOVE_ZERO, used=when("method.loss", is_("softmax")), needed=WHERE_USED)
+    """Temperature of the distillation with `loss=softmax`."""
+    loss: IcarlLoss = IcarlLoss.softmax
+    """softmax: cross-entropies. bce: the paper's sigmoid cross-entropies, old outputs being the targets of old
+    classes."""
+    kd_weight: float = key(1.0, rule=at_least(0))
+    """Weight of the distillation."""
+
+
+@dataclass
+class BicConfig(DistillingConfig):
+    """Large Scale Incremental Learning (BiC, arXiv 1905.13260)."""
+
+    holdout: float = key(0.1, rule=BELOW_HALF)
+    """Share of an old class's exemplars that is held out, and as many images of every other class."""
+
+    def problem(self, quotas: Mapping[int, int]) -> str | None:
+        """A task whose exemplars leave nothing to hold out; `quotas`: old classes -> exemplars of each."""
+        for old, quota in quotas.items():
+            if int(self.holdout * quota + 1e-9) < 1:
+                need = math.ceil(1 / self.holdout - 1e-9)
+                return (
+                    f"memory.size: {quota} exemplars of each of {old} old classes leave none to hold out with "
+                    f"method.holdout={self.holdout:g}; method=bic needs {need} of each, {need * old} in all"
+                )
+        return None
+
+
+@dataclass
+class WaConfig(DistillingConfig):
+    """Maintaining Discrimination and Fairness (WA, arXiv 1911.07053)."""
+
+    align_weights: bool = True
+    """Scale the new classifier rows to the mean norm of the old ones at the end of a task."""
+    clip: bool = False
+    """Keep the classifier's weights at 0 or above, as the paper does."""
+
+
+@dataclass
+class ExpandingConfig(MethodConfig):
+    """Keys of methods that add a branch for each task."""
+
+    aux_weight: float = key(1.0, rule=at_least(0))
+    """Weight of the auxiliary head's cross-entropy."""
+    align_weights: bool = True
+    """Scale the new classifier rows to the mean norm of the old ones at the end of a task."""
+
+
+@dataclass
+class FosterConfig(DistillingConfig):
+    """FOSTER (arXiv 2204.04662)."""
+
+    kd_weight: float = key(1.0, rule=at_least(0))
+    """Weight of the distillation in boosting."""
+    boosting_beta: float = key(0.96, rule=BELOW_ONE)
+    """beta of the class weights by effective numbers that logits are divided by in boosting. 0: all alike."""
+    compression_beta: float = key(0.97, rule=BELOW_ONE)
+    """beta of the class weights that the teacher's probabilities are multiplied by in compression. 0: all alike."""
+    compression_share: float = key(0.765, rule=ABOVE_ZERO)
+    """Epochs of compression, relative to `trainer.inc_epochs`, rounded to a whole number (at least 1)."""
+    align_weights: bool = True
+    """Scale the new classifier rows to the mean norm of the old ones, after boosting and after compression."""
+
+
+METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {
+    "tagfex": TagFexConfig,
+    "lwf": LwfConfig,
+    "icarl": IcarlConfig,
+    "bic": BicConfig,
+    "wa": WaConfig,
+    "der": ExpandingConfig,
+    "memo": ExpandingConfig,
+    "foster": FosterConfig,
+}
 """Schema of each method that has keys of its own, by name."""
 
 

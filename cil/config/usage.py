@@ -33,13 +33,14 @@ def key_facts(method: str | None = None) -> dict[str, Facts]:
 
 
 @cache
-def default_of(key: str) -> Any:
-    """A key's default in the schema, of all methods together."""
+def default_of(key: str, method: str | None = None) -> Any:
+    """A key's default in the schema; `method` None: of all methods together."""
     group, _, name = key.rpartition(".")
     if not group:
         return getattr(RunConfig(), name)
     if group == "method":
-        owners = [schema for schema in METHOD_SCHEMAS.values() if any(f.name == name for f in fields(schema))]
+        schemas = METHOD_SCHEMAS.values() if method is None else [method_schema(method)]
+        owners = [schema for schema in schemas if any(f.name == name for f in fields(schema))]
         return getattr(owners[0](), name)
     return getattr(get_type_hints(RunConfig)[group](), name)
 

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from cil.methods.base import Method, StepOutput
 
 
-def micro_rows(images: int, parts: int) -> list[Tensor]:
-    """Row indices of each micro-batch: both views of the same images, [view 1; view 2]."""
-    return [torch.cat([chunk, chunk + images]) for chunk in torch.arange(images).tensor_split(min(parts, images))]
+def micro_rows(images: int, parts: int, views: int = 2) -> list[Tensor]:
+    """Row indices of each micro-batch: every view of the same images, [view 1; view 2]."""
+    chunks = torch.arange(images).tensor_split(min(parts, images))
+    return [torch.cat([chunk + view * images for view in range(views)]) for chunk in chunks]
 
 
 def _tensors(outputs: Any) -> dict[str, Tensor]:
@@ -55,9 +56,9 @@ def backward_in_parts(
 ) -> StepOutput:
     """Loss of the whole batch, and gradients of the parameters, with at most 1/parts of it in the network.
 
-    views: [2B, ...], targets: [B]; `scale` is applied to the loss before it is differentiated.
+    views: [views * B, ...], targets: [B]; `scale` is applied to the loss before it is differentiated.
     """
-    rows = [part.to(views.device, non_blocking=True) for part in micro_rows(len(targets), parts)]
+    rows = [part.to(views.device, non_blocking=True) for part in micro_rows(len(targets), parts, method.views)]
     with torch.no_grad(), autocast(), _buffers_as_they_are(method.network):
         pieces = [method.network(views[part]) for part in rows]
     outputs = _joined(pieces, torch.cat(rows))

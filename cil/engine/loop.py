@@ -89,8 +89,8 @@ class Trainer:
         for task in self.tasks[self.finished_tasks :]:
             self._run_task(task)
 
-    def begin_task(self, task: Task, phases: int = 1) -> None:
-        """Grow the method for `task`, and begin the first `phases` of its phases."""
+    def begin_task(self, task: Task, phases: int | None = 1) -> None:
+        """Grow the method for `task`, and begin the first `phases` of its phases (None: all)."""
         self.method.begin_task(task)
         self.method.network.to(self.device)
         if self.config.trainer.compile:
@@ -113,6 +113,7 @@ class Trainer:
         if not self.begun:
             self.begin_task(task)
         indices, targets = self.training_set.images(task)
+        self.method.count_images(np.bincount(targets, minlength=task.known).tolist())
         start, record = 0, {}
         for number, phase in enumerate(self.method.phases(task)):
             if number >= self.begun_phases:
@@ -219,7 +220,7 @@ class Trainer:
         # Checkpoints of versions without phases do not count them.
         phases = cursor.get("begun_phases", int(cursor["begun"]))
         for task in self.tasks[: cursor["finished_tasks"] + cursor["begun"]]:
-            self.begin_task(task, phases if task.number > cursor["finished_tasks"] else 1)
+            self.begin_task(task, phases if task.number > cursor["finished_tasks"] else None)
         self.method.load_state_dict(state["method"])
         if cursor["begun"]:
             self.stepper.load_optimizer(state["optimizer"])

@@ -68,6 +68,7 @@ class Stepper:
             torch.nn.utils.clip_grads_with_norm_(trained, self.config.grad_clip_norm, norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        self.method.end_step()
         losses = {"loss/total": output.total.detach()} | {f"loss/{name}": t for name, t in output.terms.items()}
         stats = {tag: Stat(value, 1) for tag, value in losses.items()}
         stats |= {f"{group}/{name}": stat for group, named in output.stats.items() for name, stat in named.items()}

@@ -85,8 +85,8 @@ class Method(ABC):
     """A class-incremental-learning method.
 
     Call order: for each task `begin_task`; for each of its phases (usually one) `begin_phase`, and for each epoch
-    of it `begin_epoch`, `network` and `loss` for each batch, `end_epoch`; then, once the exemplars have been
-    chosen, `end_task` and the evaluation. `predict` may be called any time in between.
+    of it `begin_epoch`, `network`, `loss` and `end_step` for each batch, `end_epoch`; then, once the exemplars have
+    been chosen, `end_task` and the evaluation. `predict` may be called any time in between.
     """
 
     network: nn.Module
@@ -112,6 +112,12 @@ class Method(ABC):
     def begin_phase(self, number: int) -> None:
         """Get ready for phase `number` (from 0) of the task: choose what is trained, by `requires_grad`."""
 
+    def count_images(self, counts: Sequence[int]) -> None:
+        """See how many training images the present task has of each class so far, exemplars included.
+
+        Told before the first epoch of a task, and again when a run is continued in the middle of one.
+        """
+
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Prepare 0-based `epoch` of the `epochs` of the present phase."""
 
@@ -122,6 +128,9 @@ class Method(ABC):
         outputs: what `network` gives for images [views * B, 3, H, W] (view 1 first), a dataclass whose tensors have
         one row for each row of the images. targets: int64 [B], positions in task order.
         """
+
+    def end_step(self) -> None:
+        """Correct the weights that an optimiser step has just made, without waiting for the device."""
 
     def end_epoch(self, means: Mapping[str, Mapping[str, float | None]]) -> None:
         """See the epoch's means of the terms (group `loss`) and of `StepOutput.stats`; None where no batch had data."""

@@ -17,7 +17,11 @@ class ClassifyingMethod(Method):
 
     def __init__(self, config: RunConfig) -> None:
         super().__init__(config)
-        self.network = IncrementalNet(config.backbone, self.stream("backbone"))
+        self.network = self.make_network()
+
+    def make_network(self) -> IncrementalNet:
+        """The network at the start of the run, without a head."""
+        return IncrementalNet(self.config.backbone, self.stream("backbone"))
 
     def begin_task(self, task: Task) -> None:
         """Add the head of the new classes."""
@@ -30,5 +34,5 @@ class ClassifyingMethod(Method):
     @torch.no_grad()
     def predict(self, images: Tensor) -> Prediction:
         """Classifier scores and backbone features."""
-        outputs = self.network(images)
+        outputs = self.network.classify(images)
         return Prediction({CLASSIFIER: wide(outputs.logits)}, wide(outputs.features))

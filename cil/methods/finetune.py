@@ -8,6 +8,7 @@ from cil.methods.classifying import ClassifyingMethod
 from cil.models.incremental_net import ClassifierOutputs
 
 USES = ()
+PUBLISHED = {"trainer.inc_epochs": 80, "optimizer.inc_milestones": [40, 70]}
 
 
 class Finetune(ClassifyingMethod):

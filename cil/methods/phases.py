@@ -1,5 +1,6 @@
 """Phases: how a task is trained. Most methods have one; some add a second one on a balanced or held-out set."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,11 +23,15 @@ class Phase:
     milestones: tuple[int, ...] = ()
     """0-based epochs of the phase from which the rate is multiplied by `gamma` once more."""
     gamma: float = 0.1
+    cosine: bool = False
+    """The rate falls from `lr` towards 0 along half a cosine; milestones are left aside."""
     select: Selection | None = None
     """Which of the task's training images are used; None: all."""
 
     def rate(self, epoch: int) -> float:
         """Learning rate of 0-based `epoch`: a function of the epoch alone, so a resumed run needs no scheduler."""
+        if self.cosine:
+            return self.lr * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
         return self.lr * self.gamma ** sum(milestone <= epoch for milestone in self.milestones)
 
     def rows(self, targets: np.ndarray) -> np.ndarray:
@@ -44,6 +49,21 @@ def main_phase(config: RunConfig, first: bool) -> Phase:
         milestones=tuple(optimizer.init_milestones if first else optimizer.inc_milestones),
         gamma=optimizer.gamma,
     )
+
+
+def kept_apart(first: int, share: float) -> tuple[Selection, Selection]:
+    """Two selections that part a task's images: those to train with, and as many of each class that are held out.
+
+    Held out are the last ones of each class, `share` of the exemplars of the old class (position below `first`) that
+    has fewest.
+    """
+
+    def held(targets: np.ndarray) -> np.ndarray:
+        count = int(share * np.bincount(targets)[:first].min() + 1e-9)
+        classes = (np.flatnonzero(targets == c) for c in np.unique(targets))
+        return np.sort(np.concatenate([rows[len(rows) - count :] for rows in classes]))
+
+    return lambda targets: np.setdiff1d(np.arange(len(targets)), held(targets)), held
 
 
 def balanced(seed: int, task: int) -> Selection:

@@ -7,6 +7,7 @@ from cil.methods.classifying import ClassifyingMethod
 from cil.models.incremental_net import ClassifierOutputs
 
 USES = ("memory",)
+PUBLISHED = {"trainer.inc_epochs": 70, "optimizer.inc_milestones": [30, 50]}
 
 
 class Replay(ClassifyingMethod):

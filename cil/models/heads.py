@@ -13,14 +13,17 @@ def fresh_linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Li
 
 
 @torch.no_grad()
-def grown_linear(old: nn.Linear, inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+def grown_linear(
+    old: nn.Linear, inputs: int, outputs: int, generator: torch.Generator, quiet: bool = True
+) -> nn.Linear:
     """`old` with more inputs and outputs.
 
-    Old rows keep their weights on the old inputs and are zero on the new ones, so that the old logits do not
-    change when the features grow; old biases stay; new rows are fresh.
+    Old rows keep their weights on the old inputs, old biases stay, new rows are fresh. quiet: old rows are zero on
+    the new inputs, so that the old logits do not change when the features grow; otherwise they are fresh there.
     """
     layer = fresh_linear(inputs, outputs, generator).to(old.weight)
-    layer.weight[: old.out_features] = 0
+    if quiet:
+        layer.weight[: old.out_features] = 0
     layer.weight[: old.out_features, : old.in_features] = old.weight
     layer.bias[: old.out_features] = old.bias
     return layer

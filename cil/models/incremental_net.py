@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cil.config.schema import BackboneConfig
-from cil.models.heads import fresh_linear
+from cil.models.heads import aligned_weight, fresh_linear
 from cil.models.resnet import make_backbone, pool
 
 
@@ -47,7 +47,23 @@ class IncrementalNet(nn.Module):
         head = fresh_linear(self.backbone.width, new_classes, stream)
         self.heads.append(head.to(next(self.backbone.parameters())))
 
-    def forward(self, images: Tensor) -> ClassifierOutputs:
+    def classify(self, images: Tensor) -> ClassifierOutputs:
         """Images [B, 3, H, W] -> logits of all classes so far, and features."""
         features = pool(self.backbone(images))
-        return ClassifierOutputs(torch.cat([head(features) for head in self.heads], dim=1), features)
+        return ClassifierOutputs(torch.cat(self.scores(features), dim=1), features)
+
+    def scores(self, features: Tensor) -> list[Tensor]:
+        """Features [B, d] -> logits of each task's classes."""
+        return [head(features) for head in self.heads]
+
+    def forward(self, images: Tensor) -> ClassifierOutputs:
+        """What the loss of a batch needs: the same as `classify`, and more in networks with a teacher."""
+        return self.classify(images)
+
+    @torch.no_grad()
+    def align(self) -> None:
+        """Scale the newest head's rows to the mean norm of the old rows (Zhao et al. 2020); biases stay."""
+        if self.old:
+            weight = torch.cat([head.get_parameter("weight") for head in self.heads])
+            # A new parameter: a checkpoint taken just before keeps the old one.
+            self.heads[-1].weight = nn.Parameter(aligned_weight(weight, self.old)[self.old :])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from cil.config.methods import published
 from cil.config.presets import if_split, preset
 from cil.config.typed import register_schema
 from cil.errors import ConfigError
@@ -41,6 +42,7 @@ def register() -> None:
     register_schema()
     OmegaConf.register_new_resolver("cil.preset", preset, replace=True)
     OmegaConf.register_new_resolver("cil.if_split", if_split, replace=True)
+    OmegaConf.register_new_resolver("cil.published", published, replace=True)
     # Cached, so that a run's folder has one name however often it is asked for.
     OmegaConf.register_new_resolver("cil.nonce", lambda: secrets.token_hex(3), replace=True, use_cache=True)
     OmegaConf.register_new_resolver("cil.run_id", _run_id, replace=True)

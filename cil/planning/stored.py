@@ -34,10 +34,11 @@ def with_overrides(stored: dict[str, Any], values: dict[str, Any]) -> dict[str, 
     """`stored` with single keys changed. Keys that were recorded as unused start at their defaults again."""
     config = OmegaConf.create(stored)
     before = flat(stored)
+    method = before["method.name"]
     for key in before:
         unused = why_unused(before, key)
         if unused is not None and before[key] == unused.recorded:
-            OmegaConf.update(config, key, plain_value(default_of(key)), merge=False)
+            OmegaConf.update(config, key, plain_value(default_of(key, method)), merge=False)
     if "margin_schedule.initial_margin" in values and "ant_margin" not in values:
         config.ant_margin = None
     for key, value in values.items():

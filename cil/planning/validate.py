@@ -1,7 +1,7 @@
 """Value rules that need more than one key, or a look at the machine. Everything is checked before data is loaded."""
 
 import re
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from cil.config.names import show, suggestion
 from cil.config.ranges import check_nulls, check_ranges
@@ -32,6 +32,7 @@ def validate(config: RunConfig) -> list[str]:
     _check_images(config)
     _check_optimizer(config)
     sizes = _check_classes(config)
+    _check_method(config, sizes[: config.trainer.max_tasks])
     _check_device(config.device)
     return epoch_warnings(config, len(sizes[: config.trainer.max_tasks]))
 
@@ -95,6 +96,17 @@ def _check_model(config: RunConfig) -> None:
             f"method.attention_heads: {heads} does not divide the {width} features of {config.backbone.name}; "
             f"valid: {valid}"
         )
+
+
+def _check_method(config: RunConfig, sizes: list[int]) -> None:
+    """What the method asks of the memory."""
+    if config.memory.size is None:
+        return
+    old = list(accumulate(sizes))[:-1]
+    fixed = config.dataset.classes if config.memory.policy is MemoryPolicy.fixed else None
+    problem = config.method.problem({known: config.memory.size // (fixed or known) for known in old})
+    if problem is not None:
+        raise ConfigError(problem)
 
 
 def _check_images(config: RunConfig) -> None:

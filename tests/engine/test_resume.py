@@ -5,6 +5,7 @@ import io
 import pytest
 import torch
 
+from cil.config.methods import available_methods
 from tests.engine.test_loop import Watcher, assert_equal_weights, make_trainer, untimed
 
 SETTINGS = ("loss=ant_adaptive", "margin_schedule.gap_ratio=0.8", "trainer.eval_every=1", "dataset.holdout_per_class=2")
@@ -77,6 +78,31 @@ def test_a_continued_run_equals_the_unbroken_one(unbroken, kind, count):
     assert tasks == [untimed(r) for r in unbroken.task_end.task_records]
     total = sum(step.cost for step in second.observer.steps)
     assert abs(total + share_before(first) - 1) < 1e-9
+
+
+# In a task's last phase, between tasks, and after everything that a task's end changes.
+POINTS = [("step", 19), ("task", 1), ("evaluation", -1)]
+
+
+@pytest.mark.parametrize("method", [name for name in available_methods() if name != "tagfex"])
+def test_every_method_continues_exactly(method):
+    settings = (f"method={method}", "memory.size=80")
+    whole = make_trainer(*settings)
+    whole.run()
+    for kind, count in POINTS:
+        last = whole.observer.checks if kind == "evaluation" else count
+        first = make_trainer(*settings, observer=StopAt(kind, last if count < 0 else count))
+        with pytest.raises(Stop):
+            first.run()
+        second = make_trainer(*settings)
+        second.load_state_dict(first.observer.state)
+        second.run()
+        assert_equal_weights(second, whole)
+        records = [untimed(r) for r in whole.observer.epochs]
+        continued = [untimed(r) for r in second.observer.epochs]
+        assert continued == records[len(records) - len(continued) :]
+        tasks = [untimed(r) for r in second.task_end.task_records]
+        assert tasks == [untimed(r) for r in whole.task_end.task_records]
 
 
 def share_before(trainer) -> float:

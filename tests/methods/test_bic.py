@@ -1,0 +1,73 @@
+"""BiC: what is held out, and the phase that corrects."""
+
+import numpy as np
+import torch
+
+from cil.methods.phases import kept_apart
+from tests.engine.test_loop import make_trainer, train, weights
+from tests.methods.networks import batch, begun, copied, cross_entropy, moved, step
+
+
+def test_the_last_images_of_each_class_are_held_out_as_many_as_the_memory_can_spare():
+    targets = np.array([2] * 9 + [3] * 12 + [0] * 10 + [1] * 10)
+    train_on, held = kept_apart(first=2, share=0.2)
+    rows = held(targets)
+    assert rows.tolist() == [7, 8, 19, 20, 29, 30, 39, 40]
+    assert sorted([*train_on(targets), *rows]) == list(range(len(targets)))
+
+
+def test_in_the_setting_of_the_reference():
+    """CIFAR-100 with 5 classes a task and 200 exemplars: 40, 20 and 13 of a class."""
+    held = []
+    for known, kept in ((5, 40), (10, 20), (15, 13)):
+        targets = np.repeat(np.arange(known + 5), [*[kept] * known, *[100] * 5])
+        held.append(len(kept_apart(known, 0.1)[1](targets)))
+    assert held == [40, 30, 20]
+
+
+def test_phases():
+    trainer = make_trainer("method=bic", "memory.size=80")
+    first, second, _ = trainer.tasks
+    (only,) = trainer.method.phases(first)
+    assert only.select is None
+    main, correct = trainer.method.phases(second)
+    assert (main.epochs, main.lr, main.milestones) == (correct.epochs, correct.lr, correct.milestones)
+    assert (main.weight_decay, correct.weight_decay) == (trainer.config.optimizer.inc_weight_decay, 0)
+
+
+def test_a_correction_is_applied_to_its_own_task_only():
+    method = begun("bic", 3, 2)
+    images, _ = batch(4, 0, 5)
+    method.network.eval()
+    plain = method.predict(images).logits
+    with torch.no_grad():
+        method.network.corrections[1].alpha.fill_(0.5)
+        method.network.corrections[1].beta.fill_(-2)
+    corrected = method.predict(images).logits
+    assert torch.equal(corrected[:, :3], plain[:, :3])
+    torch.testing.assert_close(corrected[:, 3:], 0.5 * plain[:, 3:] - 2)
+
+
+def test_the_second_phase_trains_the_newest_correction_and_nothing_else():
+    method = begun("bic", 3, 2)
+    before = copied(method)
+    images, targets = batch(6, 0, 5)
+    step(method, images, targets)
+    assert not any(name.startswith("corrections.") for name in moved(before, method))
+    method.begin_phase(1)
+    before = copied(method)
+    output = method.loss(method.network(images), targets)
+    torch.testing.assert_close(output.total, cross_entropy(method.network(images).logits, targets))
+    assert list(output.terms) == ["cls"]
+    step(method, images, targets)
+    assert moved(before, method) == {"corrections.1.alpha", "corrections.1.beta"}
+
+
+def test_old_corrections_stay_and_act_in_the_next_task():
+    trainer = train("method=bic", "memory.size=80")
+    final = weights(trainer)
+    assert final["corrections.0.alpha"] == 1 and final["corrections.0.beta"] == 0
+    assert final["corrections.1.alpha"] != 1 and final["corrections.2.beta"] != 0
+    assert torch.equal(final["teacher.corrections.1.alpha"], final["corrections.1.alpha"])
+    # Two phases of two epochs from task 2 on.
+    assert [r["epoch"] for r in trainer.observer.epochs] == [1, 2, 3, 1, 2, 3, 4, 1, 2, 3, 4]
