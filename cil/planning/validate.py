@@ -130,6 +130,11 @@ def _check_classes(config: RunConfig) -> list[int]:
     classes = config.dataset.classes if config.dataset.classes is not None else count_classes(config.dataset)
     class_order(config.class_order, config.class_order_seed, classes)
     sizes = task_sizes(config.split, classes)
+    if config.memory.total_mb is not None:
+        # Imports torch, which takes a moment; its sizes are those of the tasks that are run.
+        from cil.engine.memory_budget import images_by_known
+
+        images_by_known(config, sizes[: config.trainer.max_tasks], classes)
     # The fixed policy shares the memory among all classes of the data set, those beyond the stream included.
     total = classes if config.memory.policy is MemoryPolicy.fixed else sum(sizes)
     size = config.memory.size or 0  # null: the method has no memory
