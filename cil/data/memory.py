@@ -8,6 +8,8 @@ import numpy as np
 from cil.config.schema import MemoryConfig, MemoryPolicy
 
 CHANNELS = 3
+MB = 10**6
+"""Bytes of a megabyte: powers of ten, here as in the forecast and the report."""
 
 
 def image_bytes(side: int) -> int:

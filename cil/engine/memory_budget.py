@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 
 from cil.config.schema import MemoryPolicy, RunConfig
-from cil.data.memory import ExemplarMemory, image_bytes
+from cil.data.memory import MB, ExemplarMemory, image_bytes
 from cil.data.training import TrainingData
-from cil.engine.model_size import MB, ModelSize, sizes_by_task
+from cil.engine.model_size import ModelSize, sizes_by_task
 from cil.errors import ConfigError
 
 

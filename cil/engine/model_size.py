@@ -16,8 +16,6 @@ from cil.data.stream import Task
 from cil.methods import make_method
 from cil.methods.base import Method
 
-MB = 10**6
-"""Bytes of a megabyte: powers of ten, here as in the forecast and the report."""
 _BYTES = 4
 """Of a number of the model, float32 whatever it was trained in."""
 

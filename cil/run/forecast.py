@@ -106,12 +106,13 @@ def dry_steps(method: Method, config: RunConfig, classes: int, device: torch.dev
 def describe(forecast: Forecast, config: RunConfig) -> list[str]:
     """One line for people, or a few."""
     parameters = forecast["parameters"]
-    exemplars = forecast["exemplar_bytes"] // image_bytes(config.dataset.image_size)
+    budget = forecast.get("budget")
+    exemplars = budget["exemplars"][-1] if budget else config.memory.size or 0
     lines = [
         f"forecast: {_count(parameters)} parameters ({_size(4 * parameters)}) in task {forecast['tasks']}, "
         f"{exemplars} exemplars ({_size(forecast['exemplar_bytes'])} of pixels)"
     ]
-    if budget := forecast.get("budget"):
+    if budget:
         ends = [f"{_size(budget['model_bytes'][i])} and {budget['exemplars'][i]} images" for i in (0, -1)]
         lines.append(
             f"forecast: memory.total_mb={config.memory.total_mb:g} is shared by model and exemplars: {ends[0]} after "
