@@ -36,7 +36,7 @@ def used_parts(effective: Mapping[str, Any]) -> list[str]:
     used.append(f"method.{values.get('method.name')}")
     if values.get("augment.auto_augment") not in (None, "none"):
         used.append("autoaugment")
-    if values.get("memory.size"):
+    if values.get("memory.size") or values.get("memory.total_mb"):
         used.append("memory")
     if values.get("loss.name") is not None:
         used += [f"loss.{values['loss.name']}", "margin_schedule"]

@@ -1,7 +1,9 @@
-"""Margins that a data set and split bring for loss=ant_adaptive, and other settings that depend on the split."""
+"""Margins that a data set and split bring for loss=ant_adaptive, and other settings that depend on one of the two."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from cil.errors import ConfigError
 
 DEFAULT_MARGIN = 0.1
 """Start margin where neither `ant_margin` nor a preset says otherwise."""
@@ -36,3 +38,23 @@ def preset(key: str, dataset: str, split: Mapping[str, Any]) -> float | int | No
 def if_split(split: Mapping[str, Any], name: str, then: str, otherwise: str) -> str:
     """`then` where the split is BASE-INCREMENT `name`, else `otherwise`."""
     return then if split_name(split) == name else otherwise
+
+
+PLAIN_AUGMENTS = {
+    "cifar10": "cifar_plain",
+    "cifar100": "cifar_plain",
+    "digits": "digits",
+    "tiny_imagenet": "tiny_imagenet",
+    "imagenet100": "imagenet",
+    "image_folder": "imagenet",
+}
+"""Data set -> augmentation of comparisons of methods: that of published baselines, else the data set's own."""
+
+
+def plain_augment(dataset: str) -> str:
+    """The option of `augment` for a comparison on `dataset`. Raises ConfigError for a data set from elsewhere."""
+    if dataset not in PLAIN_AUGMENTS:
+        raise ConfigError(
+            f"augment: experiment=comparison knows no augmentation for dataset={dataset}; add augment=NAME"
+        )
+    return PLAIN_AUGMENTS[dataset]

@@ -13,6 +13,7 @@ from cil.config.keys import (
     ABOVE_ZERO,
     ALWAYS,
     BELOW_ONE,
+    NOT_TRIED,
     WHERE_USED,
     at_least,
     between,
@@ -166,10 +167,13 @@ class OptimizerConfig:
 class MemoryConfig:
     """Exemplars kept of old classes."""
 
-    size: int | None = key(2000, rule=at_least(0), needed=ALWAYS)
-    """Images in total. 0: no rehearsal (and no nearest-mean figures)."""
+    size: int | None = key(2000, rule=at_least(0), used=when("memory.total_mb", null), needed=ALWAYS)
+    """Images in total. 0: no rehearsal (and no nearest-mean figures). Unused with `total_mb`."""
+    total_mb: float | None = key(None, rule=ABOVE_ZERO, neutral=None, tried=NOT_TRIED)
+    """Model and exemplars together take at most so many MB (10^6 bytes) after every task; the number of images then
+    follows from it, and `size` is unused. null: `size` images."""
     policy: MemoryPolicy | None = key(MemoryPolicy.total, needed=ALWAYS)
-    """Quota of a class: size // classes so far (total) or size // all classes (fixed)."""
+    """Quota of a class: images in total // classes so far (total) or // all classes (fixed)."""
     selection: MemorySelection | None = key(MemorySelection.herding, neutral="herding", needed=ALWAYS)
     """Which images of a class are kept: herding (nearest to the class mean) or random."""
 

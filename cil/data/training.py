@@ -10,7 +10,7 @@ from cil.config.schema import RunConfig
 from cil.data.base import RawDataset
 from cil.data.check import check_at_start, listed
 from cil.data.loader import BatchLoader, make_loader
-from cil.data.memory import quota
+from cil.data.memory import ExemplarMemory
 from cil.data.sources import load_dataset
 from cil.data.stream import TaskStream, class_order, task_sizes
 
@@ -33,20 +33,21 @@ class TrainingData:
         return chosen, positions[chosen]
 
 
-def memory_notes(config: RunConfig, data: TrainingData) -> list[str]:
+def memory_notes(config: RunConfig, data: TrainingData, memory: ExemplarMemory) -> list[str]:
     """One line if classes have fewer images than the memory would keep of them."""
-    memory, tasks = config.memory, data.stream.tasks[: config.trainer.max_tasks]
-    if not memory.size:
+    tasks = data.stream.tasks[: config.trainer.max_tasks]
+    if not memory.wanted:
         return []
     counts = np.bincount(data.indices("train", 0, tasks[-1].known)[1], minlength=tasks[-1].known)
     names = [name for task in tasks for name in task.names]
-    quotas = [quota(memory, task.known, len(data.raw.classes)) for task in tasks for _ in task.classes]
+    quotas = [memory.quota(task.known) for task in tasks for _ in task.classes]
     short = [i for i, (count, wanted) in enumerate(zip(counts, quotas, strict=True)) if count < wanted]
     if not short:
         return []
     first = short[0]
+    key = f"size={config.memory.size}" if memory.sizes is None else f"total_mb={config.memory.total_mb:g}"
     return [
-        f"memory.size={memory.size}: {len(short)} of {len(names)} classes have fewer images than their quota (the "
+        f"memory.{key}: {len(short)} of {len(names)} classes have fewer images than their quota (the "
         f"first: {names[first]}, {counts[first]} of {quotas[first]}); all of theirs are kept, the memory is not full"
     ]
 

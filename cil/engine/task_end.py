@@ -10,12 +10,14 @@ from torch import Tensor
 
 from cil.config.schema import RunConfig
 from cil.data.herding import class_mean
-from cil.data.memory import ExemplarMemory
+from cil.data.memory import image_bytes
 from cil.data.selection import SELECTIONS
 from cil.data.stream import Task
 from cil.data.training import TrainingData
 from cil.engine.evaluate import Evaluator, Scores, evaluation_heads
+from cil.engine.memory_budget import make_memory
 from cil.engine.metrics import AccuracyHistory, figure_name
+from cil.engine.model_size import model_size
 from cil.engine.picture_data import PictureData
 from cil.methods.base import Method
 from cil.seeding import generator
@@ -36,7 +38,7 @@ class TaskEnd:
         self.method = method
         self.evaluator = evaluator
         self.pictures = pictures
-        self.memory = ExemplarMemory(config.memory, len(data.raw.classes))
+        self.memory = make_memory(config, data)
         self.class_means: Tensor | None = None
         heads = evaluation_heads(method)
         self.history = AccuracyHistory(heads)
@@ -69,8 +71,14 @@ class TaskEnd:
         record = self._record(task) | facts
         indices, targets = self._at_hand(task)
         pictures = self.pictures.collect(self.method, tasks, scores["test"], indices, targets)
-        self.task_records.append(record)
+        self.task_records.append(record | self._costs())
         return record | {"figures": pictures}
+
+    def _costs(self) -> Record:
+        """What has to be kept to predict after the task, and for the tasks to come."""
+        model = model_size(self.method)
+        exemplars = len(self.memory) * image_bytes(self.config.dataset.image_size)
+        return {"parameters": model.parameters, "model_bytes": model.bytes, "exemplar_bytes": exemplars}
 
     def _at_hand(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
         """(indices, targets) of the task's train images and of the exemplars of earlier classes."""
@@ -99,7 +107,7 @@ class TaskEnd:
 
     def _update_memory(self, task: Task) -> None:
         """Shrink old classes, choose exemplars of the new ones, and recompute every class mean."""
-        if not self.memory.size:
+        if not self.memory.wanted:
             return
         assert self.config.memory.selection is not None
         select = SELECTIONS[self.config.memory.selection.name]

@@ -34,7 +34,7 @@ class TrainingSet:
         _, targets = self.data.indices("train", task.first, task.known)
         if self.all_data:
             return np.concatenate([targets, self.data.indices("train", 0, task.first)[1]])
-        if not task.first or not self.memory.size:
+        if not task.first or not self.memory.wanted:
             return targets
         old = self.data.indices("train", 0, task.first)[1]
         counts = np.minimum(np.bincount(old, minlength=task.first), self.memory.quota(task.first))

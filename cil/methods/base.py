@@ -160,6 +160,14 @@ class Method(ABC):
         """What `trainer.compile` compiles in the present task: the networks that are trained."""
         return [self.network]
 
+    def deployed(self) -> Sequence[nn.Module]:
+        """What `predict` needs after the present task: the model whose size is counted beside the accuracy.
+
+        Without teachers, projectors and heads of the training alone. Also asked of a method that has begun the task
+        and all its phases but trained nothing (`memory.total_mb`): the size must already be the one after the task.
+        """
+        return [self.network]
+
     def loss_weights(self) -> dict[str, float]:
         """Weight of each loss term in the present task: total = sum of weight * term."""
         return {"cls": 1.0}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from cil.config.schema import BicConfig
 from cil.data.stream import Task
@@ -43,6 +43,10 @@ class BiC(DistillingMethod):
         train, held = kept_apart(task.first, self.settings.holdout)
         # Two numbers are no weights to be decayed.
         return [replace(main, select=train), replace(main, select=held, weight_decay=0.0)]
+
+    def deployed(self) -> list[nn.Module]:
+        """Backbone, heads and corrections."""
+        return [*super().deployed(), self.network.corrections]
 
     def begin_phase(self, number: int) -> None:
         """Choose what is trained."""

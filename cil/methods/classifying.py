@@ -31,6 +31,10 @@ class ClassifyingMethod(Method):
         """The backbone: the head changes its size from task to task."""
         return [self.network.backbone]
 
+    def deployed(self) -> list[nn.Module]:
+        """Backbone and heads, and no teacher that a method may keep in the network beside them."""
+        return [self.network.backbone, self.network.heads]
+
     @torch.no_grad()
     def predict(self, images: Tensor) -> Prediction:
         """Classifier scores and backbone features."""

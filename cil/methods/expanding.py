@@ -59,6 +59,11 @@ class ExpandingMethod(Method):
         """The newest branch."""
         return [self.network.branches[-1]]
 
+    def deployed(self) -> Sequence[nn.Module]:
+        """All branches with what is below and above them; not the auxiliary head."""
+        assert self.network.classifier is not None
+        return [self.network.trunk, self.network.branches, self.network.classifier]
+
     def step_cost(self, task: int) -> float:
         """The newest branch (three passes) and the frozen ones."""
         return 2.0 + task

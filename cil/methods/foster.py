@@ -129,6 +129,10 @@ class Foster(Method):
         network = self.network
         return [network.boosted.branch if network.boosted else network.deployed.get_submodule("backbone")]
 
+    def deployed(self) -> Sequence[nn.Module]:
+        """The compressed network: what it was taught by is needed for its head of evaluation alone."""
+        return [self.network.deployed]
+
     def step_cost(self, task: int) -> float:
         """A trained net (three passes), and one frozen net in boosting, two in compression."""
         return 3.0 if task == 1 else 4.5

@@ -124,6 +124,11 @@ class TagFex(Method):
         """The task-agnostic net and the newest task-specific one."""
         return [self.network.ta_net, self.network.ts_nets[-1]]
 
+    def deployed(self) -> Sequence[nn.Module]:
+        """The task-specific nets and the classifier: all else is there for the training alone."""
+        assert self.network.classifier is not None
+        return [self.network.ts_nets, self.network.classifier]
+
     def loss_weights(self) -> dict[str, float]:
         """Weights by term: the bracket of contrast and distill is shared in proportion to the old classes."""
         c = self.settings

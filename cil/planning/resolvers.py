@@ -1,5 +1,5 @@
-"""The interpolations that conf/ uses: `${cil.preset:…}`, `${cil.if_split:…}`, `${cil.nonce:}`, `${cil.run_id:}`,
-`${cil.groups:}`.
+"""The interpolations that conf/ uses: `${cil.preset:…}`, `${cil.if_split:…}`, `${cil.plain_augment:…}`,
+`${cil.nonce:}`, `${cil.run_id:}`, `${cil.groups:}`.
 """
 
 import secrets
@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from cil.config.methods import published
-from cil.config.presets import if_split, preset
+from cil.config.presets import if_split, plain_augment, preset
 from cil.config.typed import register_schema
 from cil.errors import ConfigError
 from cil.planning.jobs import job_from_composed
@@ -43,6 +43,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("cil.preset", preset, replace=True)
     OmegaConf.register_new_resolver("cil.if_split", if_split, replace=True)
     OmegaConf.register_new_resolver("cil.published", published, replace=True)
+    OmegaConf.register_new_resolver("cil.plain_augment", plain_augment, replace=True)
     # Cached, so that a run's folder has one name however often it is asked for.
     OmegaConf.register_new_resolver("cil.nonce", lambda: secrets.token_hex(3), replace=True, use_cache=True)
     OmegaConf.register_new_resolver("cil.run_id", _run_id, replace=True)

@@ -32,7 +32,6 @@ def validate(config: RunConfig) -> list[str]:
     _check_images(config)
     _check_optimizer(config)
     sizes = _check_classes(config)
-    _check_method(config, sizes[: config.trainer.max_tasks])
     _check_device(config.device)
     return epoch_warnings(config, len(sizes[: config.trainer.max_tasks]))
 
@@ -98,17 +97,6 @@ def _check_model(config: RunConfig) -> None:
         )
 
 
-def _check_method(config: RunConfig, sizes: list[int]) -> None:
-    """What the method asks of the memory."""
-    if config.memory.size is None:
-        return
-    old = list(accumulate(sizes))[:-1]
-    fixed = config.dataset.classes if config.memory.policy is MemoryPolicy.fixed else None
-    problem = config.method.problem({known: config.memory.size // (fixed or known) for known in old})
-    if problem is not None:
-        raise ConfigError(problem)
-
-
 def _check_images(config: RunConfig) -> None:
     from cil.data.sources import MAX_RESIDENT_SIDE
 
@@ -142,6 +130,7 @@ def _check_classes(config: RunConfig) -> list[int]:
     classes = config.dataset.classes if config.dataset.classes is not None else count_classes(config.dataset)
     class_order(config.class_order, config.class_order_seed, classes)
     sizes = task_sizes(config.split, classes)
+    _check_exemplars(config, sizes[: config.trainer.max_tasks], classes)
     # The fixed policy shares the memory among all classes of the data set, those beyond the stream included.
     total = classes if config.memory.policy is MemoryPolicy.fixed else sum(sizes)
     size = config.memory.size or 0  # null: the method has no memory
@@ -168,3 +157,18 @@ def _check_device(device: str) -> None:
     if int(match[1] or 0) >= count:
         there = ", ".join(f"cuda:{index}" for index in range(count))
         raise ConfigError(f"device: {device} is not there; valid: auto, cpu, cuda, {there}")
+
+
+def _check_exemplars(config: RunConfig, sizes: list[int], classes: int) -> None:
+    """Whether the budget holds the models, and the exemplars are enough for the method. sizes: of the tasks run."""
+    known = list(accumulate(sizes))
+    images = dict.fromkeys(known, config.memory.size or 0)
+    if config.memory.total_mb is not None:
+        # Imports torch, which takes a moment.
+        from cil.engine.memory_budget import images_by_known
+
+        images = images_by_known(config, sizes, classes) or images
+    fixed = config.memory.policy is MemoryPolicy.fixed
+    problem = config.method.problem({old: images[old] // (classes if fixed else old) for old in known[:-1]})
+    if problem is not None:
+        raise ConfigError(problem)

@@ -65,6 +65,7 @@ def build_result(
     """The content of result.json. threads: numbers of CPU threads that the run was computed with."""
     raw, stream = trainer.data.raw, trainer.data.stream
     facts = ("train_images", "exemplars", "test_images", "train_seconds", "loss_weights")
+    costs = ("parameters", "model_bytes", "exemplar_bytes")  # a task that 0.1.0 finished has none
     tasks = [
         {
             "task": task.number,
@@ -74,6 +75,7 @@ def build_result(
             "epochs": len(trainer.workload.steps[task.number]),
         }
         | {name: record[name] for name in facts}
+        | {name: record[name] for name in costs if name in record}
         for task, record in zip(trainer.tasks, trainer.task_end.task_records, strict=True)
     ]
     network = trainer.method.network

@@ -26,6 +26,7 @@ def charts(problem: Problem) -> list[Drawing]:
             _forgetting(groups, part),
             _gap_against_margin(groups, part),
         ]
+    drawings.append(_accuracy_against_memory(problem))
     return [drawing for drawing in drawings if drawing is not None]
 
 
@@ -121,6 +122,24 @@ def _gap_against_margin(groups: Sequence[Group], part: str) -> Drawing | None:
     )
     entries = [(one.label, one.style, False) for one in series]
     return Drawing(f"Gap against margin{part}", line_chart(series, axes), legend(entries), caption)
+
+
+def _accuracy_against_memory(problem: Problem) -> Drawing | None:
+    """One named point a group, all in one chart; None where no two groups differ in what they keep."""
+    series = []
+    for i, group in enumerate(problem.groups):
+        total, average = group.summary("total_mb").mean, group.summary("incremental_avg_top1")
+        if total is not None and average.mean is not None:
+            point = (total, average.mean, average.deviation)
+            series.append(Series(group.label, [point], i, line=False, named=True))
+    if len({round(one.points[0][0], 3) for one in series}) < 2:
+        return None
+    axes = Axes("model and exemplars after the last task (MB of 10^6 bytes)", "average top-1 (%)", width=760)
+    caption = (
+        "Incremental average, classifier, test images, over the memory that a method keeps: the model that predicts, "
+        "and its exemplars. Bars: ± one sample standard deviation over seeds."
+    )
+    return Drawing("Accuracy against memory", line_chart(series, axes), caption=caption)
 
 
 def margin_panels(problem: Problem) -> list[Drawing]:

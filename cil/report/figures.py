@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cil.data.memory import MB
 from cil.engine.metrics import mean
 from cil.report.runs import Run
 
@@ -51,8 +52,22 @@ DYNAMICS = (
     Figure("gap", "gap", unit="", digits=3),
     Figure("violation_rate", "violations", scale=100, digits=1),
 )
+SIZES = (
+    Figure("model_parameters", "parameters", unit="M", scale=1e-6),
+    Figure("model_mb", "model", unit="MB"),
+    Figure("exemplar_mb", "exemplars", unit="MB"),
+    Figure("total_mb", "total", unit="MB"),
+)
+"""What has to be kept after the last task. Runs of 0.1.0 did not record it."""
 COSTS = (Figure("hours", "hours", unit="", better=-1),)
-_BY_KEY = {figure.key: figure for figure in (*ACCURACIES, *DYNAMICS, *COSTS)}
+_BY_KEY = {figure.key: figure for figure in (*ACCURACIES, *DYNAMICS, *SIZES, *COSTS)}
+_SIZE_FIELDS = {
+    "model_parameters": ("parameters",),
+    "model_mb": ("model_bytes",),
+    "exemplar_mb": ("exemplar_bytes",),
+    "total_mb": ("model_bytes", "exemplar_bytes"),
+}
+"""Figure -> what it is the sum of in the last task's part of result.json."""
 _CURVE_NAMES = {"gap": "contrast/gap", "violation_rate": "contrast/violation_rate", "margin": "contrast/margin"}
 
 
@@ -74,7 +89,8 @@ def figure_value(run: Run, key: str) -> float | None:
     """The value of a figure at the end of a run; None where it was not measured.
 
     key: a headline figure of result.json (`val.` before it: on the validation images), gap, violation_rate,
-    margin, hours, seconds_per_epoch, parameters, or any tag of metrics.jsonl (last epoch of the last task).
+    margin, hours, seconds_per_epoch, model_parameters, model_mb, exemplar_mb, total_mb, parameters (of the whole
+    network), or any tag of metrics.jsonl (last epoch of the last task).
     """
     if key in run.accuracies:
         return run.accuracies[key]
@@ -83,10 +99,21 @@ def figure_value(run: Run, key: str) -> float | None:
         return None if seconds is None else seconds / 3600
     if key == "seconds_per_epoch":
         return mean(run.curves.values.get("time/epoch_seconds", []))
+    if key in _SIZE_FIELDS:
+        return _size(run, key)
     if tag := tag_of(key):
         return run.curves.at(tag, -1) if run.curves.steps else None
     value: Any = run.result.get(key)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _size(run: Run, key: str) -> float | None:
+    """Of what is kept after the last task; None where it was not recorded."""
+    last = run.result["tasks"][-1]
+    found = [last.get(name) for name in _SIZE_FIELDS[key]]
+    if not all(isinstance(value, int) for value in found):
+        return None
+    return float(sum(found)) / (MB if key.endswith("_mb") else 1)
 
 
 def forgetting_by_task(matrix: Sequence[Sequence[float | None]]) -> list[float | None]:

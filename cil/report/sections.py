@@ -13,16 +13,23 @@ from cil.report.compare import (
 from cil.report.document import Document, Heading, Paragraph, Table
 from cil.report.expect import Outcome
 from cil.report.fairness import primary_figure
-from cil.report.figures import ACCURACIES, COSTS, DYNAMICS, VAL, Figure, figure_of
+from cil.report.figures import ACCURACIES, COSTS, DYNAMICS, SIZES, VAL, Figure, figure_of, figure_value
 from cil.report.groups import Group, Problem, group_text
+from cil.report.matched import matched_lines
 from cil.report.reference import Reference, closest, difference_text
 from cil.report.runs import Excluded
 
 
 def table_figures(problem: Problem) -> list[Figure]:
-    """The figures shown for a problem: validation ones first where every run has them."""
+    """The figures shown for a problem: validation ones first where every run has them; sizes where some run does."""
     val = [figure_of(f"{VAL}{figure.key}") for figure in ACCURACIES[:2]] if problem.has_val else []
-    return [*val, *ACCURACIES, *DYNAMICS, *COSTS]
+    sizes = SIZES if has_sizes(problem) else ()
+    return [*val, *ACCURACIES, *DYNAMICS, *sizes, *COSTS]
+
+
+def has_sizes(problem: Problem) -> bool:
+    """Whether a run recorded what has to be kept; those of 0.1.0 did not."""
+    return any(figure_value(run, SIZES[0].key) is not None for run in problem.runs)
 
 
 def compared_keys(problem: Problem) -> list[str]:
@@ -32,14 +39,15 @@ def compared_keys(problem: Problem) -> list[str]:
 
 
 def cell(figure: Figure, group: Group) -> str:
-    """Mean ± sample standard deviation; the mean alone for one run; blank where nothing was measured.
+    """Mean ± sample standard deviation; the mean alone for one run; blank (a size: -) where nothing was measured.
 
-    The number of values is added where it is not the group's number of runs.
+    The number of values is added where it is not the group's number of runs. A size that all runs agree in has none.
     """
     summary = group.summary(figure.key)
     if summary.mean is None:
-        return ""
-    spread = "" if summary.deviation is None else f" ± {figure.show(summary.deviation)}"
+        return "-" if figure in SIZES else ""
+    plain = summary.deviation is None or (figure in SIZES and not summary.deviation)
+    spread = "" if plain else f" ± {figure.show(summary.deviation)}"
     count = "" if summary.n == len(group.runs) else f" (n = {summary.n})"
     return f"{figure.show(summary.mean)}{spread}{count}"
 
@@ -61,6 +69,7 @@ def add_problem(
         ranked = sorted(comparisons, key=lambda c: _rank(c.variant, key))
         document.texts([_answer(c, key, floor, len(comparisons)) for c in ranked], "answer")
     document.add(_group_table(problem))
+    document.texts(matched_lines(problem), "note")
     if problem.keys and len(problem.groups) > 1 and any(g.label != group_text(g, problem.keys) for g in problem.groups):
         rows = [[group.label, group_text(group, problem.keys)] for group in problem.groups]
         document.add(Table("Settings in which the groups differ", ["group", "settings"], rows, left=2))
@@ -96,6 +105,11 @@ def _group_table(problem: Problem) -> Table:
         "classes so far; last: after the last task; NME: nearest mean of exemplars; gap and violations (share of "
         "negatives inside the margin, %): last epoch of the last task."
     )
+    if has_sizes(problem):
+        note += (
+            " parameters (millions) and model: what is needed to predict after the last task, 4 bytes a number; "
+            "exemplars: one byte a channel and pixel; total: both. MB: 10^6 bytes; -: not recorded."
+        )
     return Table("Results", header, rows, note=note, latex=True)
 
 

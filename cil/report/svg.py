@@ -22,6 +22,8 @@ class Series:
     points: Sequence[tuple[float, float, float | None]]
     style: int = 0
     line: bool = True
+    named: bool = False
+    """The label stands beside the point, for charts with more points than styles."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def line_chart(series: Sequence[Series], axes: Axes) -> str:
         parts += _band(frame, one)
     for one in series:
         parts += _line(frame, one, len(series))
+    parts += _names(frame, [one for one in series if one.named])
     return "".join([*parts, "</svg>"])
 
 
@@ -150,6 +153,33 @@ def _line(frame: _Frame, one: Series, lines: int) -> list[str]:
     every = max(1, round(len(placed) / _MARKS_PER_LINE))
     offset = style * every // max(1, lines) if every > 1 else 0
     return parts + [marker(x, y, style) for x, y in placed[offset::every]]
+
+
+_NAME_HEIGHT, _LETTER = 14, 6.4
+"""Pixels between two names one above the other, and of a letter, a little more than the page's font needs."""
+
+
+def _names(frame: _Frame, named: Sequence[Series]) -> Iterable[str]:
+    """The label of each series beside its first point, moved up or down, with a line, where another one stands."""
+    markers = [frame.place(*one.points[0][:2]) for one in named]
+    boxes = [(x - 6, x + 6, y) for x, y in markers]
+    for one in sorted(named, key=lambda one: -one.points[0][1]):
+        x, y = frame.place(*one.points[0][:2])
+        width = _LETTER * len(one.label)
+        left = x - 9 - width if x + 9 + width > frame.right else x + 9
+        free = (y + shift for step in range(len(named)) for shift in (step * _NAME_HEIGHT, -step * _NAME_HEIGHT))
+        inside = (height for height in free if frame.top + 6 <= height <= frame.bottom - 4)
+        height = next((h for h in inside if not _taken(boxes, left, left + width, h)), y)
+        boxes.append((left, left + width, height))
+        end = left if left > x else left + width
+        if height != y:
+            yield f'<path class="g" d="M{x:.1f} {y:.1f}L{end:.1f} {height:.1f}"/>'
+        anchor = "start" if left > x else "end"
+        yield f'<text x="{end:.1f}" y="{height + 4:.1f}" text-anchor="{anchor}">{escape(one.label)}</text>'
+
+
+def _taken(boxes: Iterable[tuple[float, float, float]], left: float, right: float, height: float) -> bool:
+    return any(a < right and left < b and abs(height - h) < _NAME_HEIGHT for a, b, h in boxes)
 
 
 def marker(x: float, y: float, style: int) -> str:

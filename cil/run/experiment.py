@@ -17,6 +17,7 @@ from cil.config.usage import with_neutral
 from cil.data.training import TrainingData, memory_notes
 from cil.engine.build import build_data, build_trainer, resolve_device
 from cil.engine.divergence import Diverged
+from cil.engine.memory_budget import make_memory
 from cil.engine.precision import set_reproducibility
 from cil.errors import ConfigError, DataError
 from cil.planning.plan import Job
@@ -181,7 +182,7 @@ def _data(config: RunConfig, folder: RunFolder, stored: dict[str, Any] | None) -
     if data.raw.class_list is not None:
         folder.note(class_list=data.raw.class_list[1])
     if stored is None:
-        for note in memory_notes(config, data):
+        for note in memory_notes(config, data, make_memory(config, data)):
             _say(note)
     elif stored["data"] != data.fingerprint:
         raise DataError(

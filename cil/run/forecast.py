@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
 
 from cil.config.schema import OnOom, Precision, RunConfig
+from cil.data.memory import image_bytes
 from cil.data.stream import Task
+from cil.engine.memory_budget import images_by_known
+from cil.engine.model_size import grown, sizes_by_task
 from cil.engine.optim import make_optimizer
 from cil.engine.precision import autocast
-from cil.methods import make_method
 from cil.methods.base import Method
 from cil.methods.phases import main_phase
 from cil.records.folder import RunFolder
@@ -43,45 +44,26 @@ def forecast_once(config: RunConfig, folder: RunFolder, tasks: Sequence[Task], d
 def make_forecast(config: RunConfig, tasks: Sequence[Task], device: torch.device) -> Forecast:
     """Plain values: `tasks`, `parameters` of the last task's network (frozen parts and teacher included),
     `exemplar_bytes`, `device`, and `peak_bytes` of a training step of the last task; null where it is not measured
-    (not on CUDA) or does not fit.
+    (not on CUDA) or does not fit. With `memory.total_mb` also `budget`: `model_bytes` and `exemplars` after each task.
     """
     with torch.random.fork_rng(devices=[]):  # modules draw from the global stream before they are given their own
         method = grown(config, tasks)
     forecast: Forecast = {
         "tasks": len(tasks),
         "parameters": sum(p.numel() for p in method.network.parameters()),
-        "exemplar_bytes": (config.memory.size or 0) * 3 * config.dataset.image_size**2,
+        "exemplar_bytes": (config.memory.size or 0) * image_bytes(config.dataset.image_size),
         "device": device.type,
         "peak_bytes": None,
     }
+    sizes = [task.size for task in tasks]
+    room = images_by_known(config, sizes, tasks[-1].known)
+    if room is not None:
+        models = [model.bytes for model in sizes_by_task(config, sizes)]
+        forecast["budget"] = {"model_bytes": models, "exemplars": list(room.values())}
+        forecast["exemplar_bytes"] = room[tasks[-1].known] * image_bytes(config.dataset.image_size)
     if device.type == "cuda":
         forecast["peak_bytes"] = _peak_bytes(method, config, tasks[-1].known, device)
     return forecast
-
-
-# Methods of tensors, and functions of torch.nn.init (which call the former past this mode).
-_DRAWS = ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_", "xavier_normal_", "xavier_uniform_")
-
-
-class _WithoutDraws(TorchFunctionMode):
-    """Leaves out random initialisation: without values there is nothing to draw, and on "meta" PyTorch imports its
-    compiler for it, which takes seconds.
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        named = kwargs or {}
-        if getattr(func, "__name__", "") in _DRAWS:
-            return args[0] if args else named["tensor"]
-        return func(*args, **named)
-
-
-def grown(config: RunConfig, tasks: Sequence[Task]) -> Method:
-    """A throw-away method that has begun every task. Its tensors have shapes but no memory and no values."""
-    with torch.device("meta"), _WithoutDraws():
-        method = make_method(config)
-        for task in tasks:
-            method.begin_task(task)
-    return method
 
 
 def _peak_bytes(method: Method, config: RunConfig, classes: int, device: torch.device) -> int | None:
@@ -122,12 +104,20 @@ def dry_steps(method: Method, config: RunConfig, classes: int, device: torch.dev
 
 
 def describe(forecast: Forecast, config: RunConfig) -> list[str]:
-    """One or two lines for people."""
+    """One line for people, or a few."""
     parameters = forecast["parameters"]
+    budget = forecast.get("budget")
+    exemplars = budget["exemplars"][-1] if budget else config.memory.size or 0
     lines = [
         f"forecast: {_count(parameters)} parameters ({_size(4 * parameters)}) in task {forecast['tasks']}, "
-        f"{config.memory.size or 0} exemplars ({_size(forecast['exemplar_bytes'])} of pixels)"
+        f"{exemplars} exemplars ({_size(forecast['exemplar_bytes'])} of pixels)"
     ]
+    if budget:
+        ends = [f"{_size(budget['model_bytes'][i])} and {budget['exemplars'][i]} images" for i in (0, -1)]
+        lines.append(
+            f"forecast: memory.total_mb={config.memory.total_mb:g} is shared by model and exemplars: {ends[0]} after "
+            f"task 1, {ends[1]} after task {forecast['tasks']}"
+        )
     if forecast["device"] == "cuda":
         peak = forecast["peak_bytes"]
         text = (

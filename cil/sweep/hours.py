@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from cil.config.usage import with_neutral
 from cil.planning.plan import Job
 
 _YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -65,7 +66,7 @@ def hours_by_kind(roots: Iterable[Path]) -> dict[str, list[float]]:
             result = json.loads(path.read_text())
             config = yaml.load((path.parent / "config.yaml").read_text(), _YAML)  # noqa: S506  (a safe loader)
             tasks = sum(task["train_seconds"] for task in result["tasks"])
-            kind = kind_of(config, result["device"]["name"])
+            kind = kind_of(with_neutral(config), result["device"]["name"])  # of an earlier version, maybe
             # `seconds` counts from the last start alone where a run was continued.
             found.setdefault(kind, []).append(max(result["seconds"], tasks) / 3600)
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):

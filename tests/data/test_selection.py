@@ -42,6 +42,6 @@ def test_the_setting_changes_which_images_are_kept_and_nothing_of_the_first_task
 def test_a_class_with_fewer_images_than_its_quota_is_mentioned():
     # 12 images a class: 24 exemplars are 12 a class after task 1, 26 are 13.
     enough, short = make_trainer("memory.size=24"), make_trainer("memory.size=26")
-    assert memory_notes(enough.config, enough.data) == []
-    (note,) = memory_notes(short.config, short.data)
+    assert memory_notes(enough.config, enough.data, enough.task_end.memory) == []
+    (note,) = memory_notes(short.config, short.data, short.task_end.memory)
     assert "2 of 6 classes have fewer images than their quota" in note and "12 of 13" in note

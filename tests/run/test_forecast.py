@@ -108,6 +108,21 @@ def test_the_lines_for_people():
     assert len(describe(facts | {"device": "cpu", "peak_bytes": None}, config)) == 1
 
 
+def test_a_shared_budget_is_told_with_both_ends():
+    config, tasks = job("method=replay", "memory.total_mb=0.5")
+    forecast = make_forecast(config, tasks, CPU)
+    sizes = [301_000 + 520 * task for task in range(5)]
+    assert forecast["budget"] == {"model_bytes": sizes, "exemplars": [(500_000 - size) // 192 for size in sizes]}
+    assert forecast["exemplar_bytes"] == 192 * 1025
+    one, two = describe(forecast, config)
+    assert one.endswith("in task 5, 1025 exemplars (196.8 kB of pixels)")
+    assert two == (
+        "forecast: memory.total_mb=0.5 is shared by model and exemplars: 301.0 kB and 1036 images after task 1, "
+        "303.1 kB and 1025 images after task 5"
+    )
+    assert "budget" not in make_forecast(*job(), CPU)
+
+
 def test_what_is_in_use_already_is_not_recommended():
     config, _ = job()
     assert "bf16" in what_helps(config, "cuda")

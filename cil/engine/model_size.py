@@ -1,0 +1,90 @@
+"""How large a method's model is after each task: measured, or told beforehand without training."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from cil.config.schema import RunConfig
+from cil.config.typed import plain, typed
+from cil.data.stream import Task
+from cil.methods import make_method
+from cil.methods.base import Method
+
+_BYTES = 4
+"""Of a number of the model, float32 whatever it was trained in."""
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """What a method needs to predict: its parameters, and the bytes of those and of its batch-norm statistics."""
+
+    parameters: int
+    bytes: int
+
+
+def model_size(method: Method) -> ModelSize:
+    """The size of `method.deployed()`; what is shared counts once, and counters of batches do not count."""
+    deployed = nn.ModuleList(method.deployed())
+    parameters = sum(p.numel() for p in deployed.parameters())
+    statistics = sum(b.numel() for b in deployed.buffers() if b.is_floating_point())
+    return ModelSize(parameters, _BYTES * (parameters + statistics))
+
+
+def sizes_by_task(config: RunConfig, task_sizes: Sequence[int]) -> list[ModelSize]:
+    """The model's size after each task of so many classes, without training and without a random number."""
+    return list(_sizes_by_task(_network_settings(config), tuple(task_sizes)))
+
+
+def _network_settings(config: RunConfig) -> str:
+    """The configuration as text, without what runs of one sweep usually differ in and no size depends on."""
+    values = plain(config)
+    values |= {"name": "run", "seed": 0, "class_order": "natural", "class_order_seed": 0}
+    values["memory"]["total_mb"] = None
+    return json.dumps(values, sort_keys=True)
+
+
+@lru_cache(maxsize=64)
+def _sizes_by_task(settings: str, task_sizes: tuple[int, ...]) -> tuple[ModelSize, ...]:
+    config, first, found = typed(json.loads(settings)), 0, []
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), WithoutDraws():
+        method = make_method(config)
+        for number, size in enumerate(task_sizes, start=1):
+            classes = tuple(range(first, first + size))
+            task = Task(number, classes, tuple(map(str, classes)), first)
+            method.begin_task(task)
+            for phase in range(len(method.phases(task))):
+                method.begin_phase(phase)
+            found.append(model_size(method))
+            first += size
+    return tuple(found)
+
+
+def grown(config: RunConfig, tasks: Sequence[Task]) -> Method:
+    """A throw-away method that has begun every task. Its tensors have shapes but no memory and no values."""
+    with torch.device("meta"), WithoutDraws():
+        method = make_method(config)
+        for task in tasks:
+            method.begin_task(task)
+    return method
+
+
+# Methods of tensors, and functions of torch.nn.init (which call the former past this mode).
+_DRAWS = ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_", "xavier_normal_", "xavier_uniform_")
+
+
+class WithoutDraws(TorchFunctionMode):
+    """Leaves out random initialisation: without values there is nothing to draw, and on "meta" PyTorch imports its
+    compiler for it, which takes seconds.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named = kwargs or {}
+        if getattr(func, "__name__", "") in _DRAWS:
+            return args[0] if args else named["tensor"]
+        return func(*args, **named)
