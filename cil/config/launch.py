@@ -14,12 +14,12 @@ class LaunchConfig:
     """Folder of a run to continue at the very next step. Overrides may change only what alters no result."""
     rerun: str | None = None
     """Folder of a run whose stored configuration starts a new run; key overrides only."""
-    from_task: int | None = None
-    """With rerun: start from the state after this task of RUN, which a run with `checkpoint.keep_tasks=true` keeps."""
     dry_run: bool = False
     """Show the jobs, which of them are done, and an estimate of the hours left; start and create nothing."""
     probe: bool | None = None
     """true: say which loss settings change loss and gradient, train nothing. null: a sweep looks at what it sweeps."""
+    from_task: int | None = None
+    """With rerun: start from the state after this task of RUN, which a run with `checkpoint.keep_tasks=true` keeps."""
 
 
 @dataclass
