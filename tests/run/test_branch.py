@@ -7,8 +7,10 @@ import signal
 import pytest
 import torch
 
+from cil.config import parts
+from cil.errors import ConfigError, DataError
 from cil.planning.plan import plan
-from cil.records.checkpoint import CheckpointFolder, read_checkpoint
+from cil.records.checkpoint import CheckpointFolder, read_checkpoint, write_checkpoint
 from cil.run import live
 from cil.run.experiment import run_experiment
 from cil.run.signals import Interrupted
@@ -139,3 +141,59 @@ def test_the_command(ancestor, tmp_path):
     assert "branches off" in done.stdout
     refused = train(f"rerun={ancestor}", "from_task=1", "split.base=4", cwd=tmp_path)
     assert (refused.returncode, len(refused.stderr.strip().splitlines())) == (2, 1), refused.stderr
+
+
+def kept_otherwise(ancestor, tmp_path, change):
+    """A copy of the ancestor with another state after task 1."""
+    shutil.copytree(ancestor, tmp_path / "copy")
+    folder = tmp_path / "copy/checkpoints"
+    (path,) = folder.glob("task-01-*.pt")
+    state = read_checkpoint(path)
+    path.unlink()
+    change(state)
+    write_checkpoint(folder, "task-01", state)
+    return tmp_path / "copy"
+
+
+def test_a_model_kept_by_an_earlier_version_is_no_state(ancestor, tmp_path):
+    def strip(state):
+        for name in state.keys() - {"config", "method", "task_end"}:
+            del state[name]
+
+    copy = kept_otherwise(ancestor, tmp_path, strip)
+    with pytest.raises(ConfigError, match="what .*copy has kept of task 1 is its model alone"):
+        experiment(tmp_path / "branch", f"rerun={copy}", "from_task=1")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.update(data="other"), "the images are not those"),
+        (lambda state: state["config"].update(seed=9), "are not of the same run"),
+    ],
+)
+def test_a_state_of_something_else_is_refused(ancestor, tmp_path, change, message):
+    copy = kept_otherwise(ancestor, tmp_path, change)
+    with pytest.raises(DataError, match=message):
+        experiment(tmp_path / "branch", f"rerun={copy}", "from_task=1")
+
+
+def test_a_state_that_does_not_fit_is_told_in_one_line(ancestor, tmp_path):
+    copy = kept_otherwise(ancestor, tmp_path, lambda state: state["method"]["network"].popitem())
+    with pytest.raises(ConfigError, match="from_task: the state does not fit the settings") as caught:
+        experiment(tmp_path / "branch", f"rerun={copy}", "from_task=1")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_state_is_named(ancestor, tmp_path):
+    shutil.copytree(ancestor, tmp_path / "copy")
+    (path,) = (tmp_path / "copy/checkpoints").glob("task-01-*.pt")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError, match="checksum"):
+        experiment(tmp_path / "branch", f"rerun={tmp_path / 'copy'}", "from_task=1")
+
+
+def test_tasks_of_other_code_are_not_taken_over(ancestor, tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "VERSIONS", {"loss.ant": 2})
+    with pytest.raises(ConfigError, match=r"these have changed: loss\.ant \(version 1, now 2\)"):
+        experiment(tmp_path / "branch", f"rerun={ancestor}", "from_task=1", "loss.name=infonce")
