@@ -161,7 +161,7 @@ def test_a_model_kept_by_an_earlier_version_is_no_state(ancestor, tmp_path):
             del state[name]
 
     copy = kept_otherwise(ancestor, tmp_path, strip)
-    with pytest.raises(ConfigError, match="what .*copy has kept of task 1 is its model alone"):
+    with pytest.raises(ConfigError, match=r"what .*copy has kept of task 1 is its model alone"):
         experiment(tmp_path / "branch", f"rerun={copy}", "from_task=1")
 
 
