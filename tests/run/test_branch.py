@@ -197,3 +197,20 @@ def test_tasks_of_other_code_are_not_taken_over(ancestor, tmp_path, monkeypatch)
     monkeypatch.setattr(parts, "VERSIONS", {"loss.ant": 2})
     with pytest.raises(ConfigError, match=r"these have changed: loss\.ant \(version 1, now 2\)"):
         experiment(tmp_path / "branch", f"rerun={ancestor}", "from_task=1", "loss.name=infonce")
+
+
+def test_a_branch_killed_before_its_first_checkpoint_begins_once_more(ancestor, tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def killed(self, state):
+        raise Killed
+
+    arguments, folder = (f"rerun={ancestor}", "from_task=2"), tmp_path / "branch"
+    with monkeypatch.context() as patched:
+        patched.setattr(live.Saver, "save", killed)
+        with pytest.raises(Killed):
+            experiment(folder, *arguments)
+    assert (folder / "metrics.jsonl").stat().st_size and not list((folder / "checkpoints").glob("*.pt"))
+    experiment(folder, f"resume={folder}", resume=True)
+    assert figures(folder)[0] == figures(ancestor)[0]
