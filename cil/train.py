@@ -13,7 +13,7 @@ import hydra
 from cil.config.locations import config_dir
 from cil.errors import ConfigError, DataError
 from cil.planning.plan import VERSION_BASE, Plan, plan
-from cil.run.job import SingleRunFailed, continue_run, repeat_run, run_job
+from cil.run.job import SingleRunFailed, continue_run, refuse_edited_list, repeat_run, run_job
 from cil.run.output import lasting_output
 from cil.run.signals import Interrupted, signals_raise
 from cil.sweep.dry_run import show_plan
@@ -54,6 +54,9 @@ def _start(planned: Plan) -> int:
         print(probe(planned))
         return 0
     if planned.grid:
+        if planned.rerun is not None:
+            for job in planned.jobs:
+                refuse_edited_list(job, planned.rerun)
         return run_sweep(planned, _no_effect(planned))
     if planned.resume is not None:
         continue_run(planned.jobs[0], planned.resume)

@@ -24,6 +24,7 @@ NOT_IN_IDENTITY = (
     "trainer.forecast",
     "tracking",
     "checkpoint",
+    "branch.run",
 )
 """Keys that change where, how fast or how visibly a run works, but none of its results."""
 

@@ -116,6 +116,8 @@ class Facts(TypedDict, total=False):
     """What the no-op probe tries where value and default are null; NOT_TRIED: nothing."""
     by_method: bool
     """A method can do without the key or group (`USES` in its file)."""
+    inherited: bool
+    """The state after a task depends on the key or group, so a run that branches off there (from_task) keeps it."""
 
 
 NOT_TRIED = object()
@@ -130,7 +132,7 @@ def key(default: Any, **facts: Unpack[Facts]) -> Any:
 
 
 def group(schema: type, **facts: Unpack[Facts]) -> Any:
-    """A group of keys. `used` and `by_method` hold for all of them."""
+    """A group of keys. `used`, `by_method` and `inherited` hold for all of them."""
     return field(default_factory=schema, metadata=dict(facts))
 
 

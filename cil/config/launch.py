@@ -18,6 +18,8 @@ class LaunchConfig:
     """Show the jobs, which of them are done, and an estimate of the hours left; start and create nothing."""
     probe: bool | None = None
     """true: say which loss settings change loss and gradient, train nothing. null: a sweep looks at what it sweeps."""
+    from_task: int | None = None
+    """With rerun: start from the state after this task of RUN, which a run with `checkpoint.keep_tasks=true` keeps."""
 
 
 @dataclass
@@ -50,14 +52,26 @@ def split_launch(overrides: list[str]) -> Launch:
                 # A script's unset variable must not start a run of twenty hours from the beginning.
                 raise ConfigError(f"{key}: is empty; expected a run's folder, or null for none")
             values[key] = None if value == "null" else value
+        elif key == "from_task":
+            values[key] = _task(value)
         else:
             values[key] = _switch(key, value)
     options = LaunchConfig(**values)
     if options.resume is not None and options.rerun is not None:
         raise ConfigError("resume, rerun: only one of them; resume continues a run, rerun starts a new one from it")
+    if options.from_task is not None and options.rerun is None:
+        raise ConfigError("from_task: needs rerun=RUN beside it, the run whose state after that task is taken")
     if options.dry_run and options.probe:
         raise ConfigError("dry_run, probe: only one of them; dry_run shows the jobs, probe their loss settings")
     return Launch(options, rest)
+
+
+def _task(value: str) -> int | None:
+    if value == "null":
+        return None
+    if not value.isascii() or not value.isdecimal() or int(value) < 1:
+        raise ConfigError(f"from_task: {value!r} is not valid; expected the number of a task, 1 or greater")
+    return int(value)
 
 
 def _switch(key: str, value: str) -> bool | None:

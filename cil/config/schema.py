@@ -106,7 +106,7 @@ class AugmentConfig:
     """Random crop of the image padded with this many black pixels a side. 0: off."""
     resized_crop: bool = False
     """Random resized crop to `dataset.image_size` at decoding (image files only; area 8-100 %, aspect 3/4-4/3)."""
-    test_resize: int | None = key(None, rule=at_least(1))
+    test_resize: int | None = key(None, rule=at_least(1), inherited=True)
     """Shorter side in pixels before the centre crop of test images (image files only). null: image_size * 256/224."""
     flip: bool = False
     """Horizontal flip with probability 1/2."""
@@ -123,9 +123,9 @@ class AugmentConfig:
     """Its operations. published: Pillow's, bicubic shears, grey outside. torchvision: nearest, black outside."""
     cutout: int = key(0, rule=at_least(0))
     """Side in pixels of one black square, its centre anywhere in the image. 0: off."""
-    mean: list[float] = key([0.5, 0.5, 0.5])
+    mean: list[float] = key([0.5, 0.5, 0.5], inherited=True)
     """Channel means subtracted from pixel values in [0, 1]."""
-    std: list[float] = key([0.5, 0.5, 0.5], rule=ABOVE_ZERO)
+    std: list[float] = key([0.5, 0.5, 0.5], rule=ABOVE_ZERO, inherited=True)
     """Channel deviations that pixel values are divided by."""
 
 
@@ -151,11 +151,11 @@ class OptimizerConfig:
     """Learning rate at the start of a task."""
     momentum: float = key(0.9, rule=BELOW_ONE)
     """Momentum."""
-    init_weight_decay: float = key(5e-4, rule=at_least(0))
+    init_weight_decay: float = key(5e-4, rule=at_least(0), inherited=True)
     """Weight decay in task 1, on every trained parameter."""
     inc_weight_decay: float = key(2e-4, rule=at_least(0))
     """Weight decay in later tasks."""
-    init_milestones: list[int] = key([60, 120, 170], rule=at_least(0))
+    init_milestones: list[int] = key([60, 120, 170], rule=at_least(0), inherited=True)
     """0-based epochs of task 1 from which the rate is multiplied by gamma once more."""
     inc_milestones: list[int] = key([80, 120, 150], rule=at_least(0))
     """The same for later tasks."""
@@ -169,7 +169,7 @@ class MemoryConfig:
 
     size: int | None = key(2000, rule=at_least(0), used=when("memory.total_mb", null), needed=ALWAYS)
     """Images in total. 0: no rehearsal (and no nearest-mean figures). Unused with `total_mb`."""
-    total_mb: float | None = key(None, rule=ABOVE_ZERO, neutral=None, tried=NOT_TRIED)
+    total_mb: float | None = key(None, rule=ABOVE_ZERO, neutral=None, tried=NOT_TRIED, inherited=True)
     """Model and exemplars together take at most so many MB (10^6 bytes) after every task; the number of images then
     follows from it, and `size` is unused. null: `size` images."""
     policy: MemoryPolicy | None = key(MemoryPolicy.total, needed=ALWAYS)
@@ -182,7 +182,7 @@ class MemoryConfig:
 class TrainerConfig:
     """The training loop."""
 
-    init_epochs: int = key(200, rule=at_least(1))
+    init_epochs: int = key(200, rule=at_least(1), inherited=True)
     """Epochs of task 1."""
     inc_epochs: int = key(170, rule=at_least(1))
     """Epochs of every later task."""
@@ -217,7 +217,7 @@ class CheckpointConfig:
     every_minutes: float = key(10.0, rule=ABOVE_ZERO)
     """Minutes between checkpoints inside a task; one more is written at every task end and at a stop signal."""
     keep_tasks: bool = False
-    """Keep the model of every task end, for later evaluation."""
+    """Keep the state of every task end (no optimiser), for later evaluation and for `from_task`."""
     keep_all: bool = False
     """Keep the full state of a finished run (optimiser included), not only its final model."""
     max_failures: int = key(3, rule=at_least(1))
@@ -242,6 +242,18 @@ class TrackingConfig:
 
 
 @dataclass
+class BranchConfig:
+    """Where a run branched off another one. Set by `rerun=RUN from_task=k`, never by hand."""
+
+    run_id: str | None = key(None, neutral=None)
+    """Identity of the run whose tasks 1 to `task` this one inherits. null: it inherits none."""
+    task: int | None = key(None, neutral=None, rule=at_least(1))
+    """The last inherited task."""
+    run: str | None = key(None, neutral=None)
+    """Folder of that run when the branch was started. Where it lies is no part of the identity."""
+
+
+@dataclass
 class RunConfig:
     """One run."""
 
@@ -251,9 +263,11 @@ class RunConfig:
     """Seed of weights, sample order and augmentation."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
-    class_order: Any = "natural"
+    class_order: Any = key("natural", inherited=True)
     """pycil, natural, random (see class_order_seed) or a list of every class position."""
-    class_order_seed: int = key(0, rule=between(0, 2**32 - 1), used=when("class_order", is_("random")), idle=0)
+    class_order_seed: int = key(
+        0, rule=between(0, 2**32 - 1), used=when("class_order", is_("random")), idle=0, inherited=True
+    )
     """Seed of class_order=random, independent of `seed`."""
     ant_margin: float | None = key(
         None,
@@ -264,13 +278,13 @@ class RunConfig:
         by_method=True,
     )
     """Margin at the start of a task (>= 0). null: the loss's or preset's own."""
-    dataset: DatasetConfig = group(DatasetConfig)
+    dataset: DatasetConfig = group(DatasetConfig, inherited=True)
     """The images."""
-    split: SplitConfig = group(SplitConfig)
+    split: SplitConfig = group(SplitConfig, inherited=True)
     """Tasks."""
     augment: AugmentConfig = group(AugmentConfig)
     """Augmentation and normalisation."""
-    backbone: BackboneConfig = group(BackboneConfig)
+    backbone: BackboneConfig = group(BackboneConfig, inherited=True)
     """Feature extractor."""
     method: Any = group(TagFexConfig)
     """The method; its keys depend on `method.name`."""
@@ -288,6 +302,8 @@ class RunConfig:
     """Display and logs."""
     checkpoint: CheckpointConfig = group(CheckpointConfig)
     """Saving of a run's state."""
+    branch: BranchConfig = group(BranchConfig)
+    """Where the run branched off another one."""
 
 
 FEATURE_WIDTHS = {"resnet18": 512, "resnet20": 64, "resnet32": 64, "resnet8": 64}

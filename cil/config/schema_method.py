@@ -26,7 +26,7 @@ IcarlLoss = Enum("IcarlLoss", ["softmax", "bce"])
 class MethodConfig:
     """Keys every method has. A method with keys of its own adds a subclass to METHOD_SCHEMAS."""
 
-    name: str = "tagfex"
+    name: str = key("tagfex", inherited=True)
     """Module of cil/methods."""
 
     def problem(self, quotas: Mapping[int, int]) -> str | None:
@@ -42,7 +42,7 @@ class MethodConfig:
 class TagFexConfig(MethodConfig):
     """TagFex (CVPR 2025, arXiv 2503.00823): loss weights and growth."""
 
-    attention_heads: int = key(8, rule=at_least(1))
+    attention_heads: int = key(8, rule=at_least(1), inherited=True)
     """Heads of the merge attention; divides the feature width."""
     init: BranchInit = BranchInit.interpolate
     """Start of a new task-specific net: interpolate (previous net and task-agnostic net), copy (previous) or fresh."""

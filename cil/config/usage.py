@@ -52,6 +52,15 @@ def group_facts() -> dict[str, Facts]:
 
 
 @cache
+def inherited_keys() -> frozenset[str]:
+    """Keys that a run keeps when it branches off another one."""
+    groups = {name for name, facts in group_facts().items() if facts.get("inherited")}
+    return frozenset(
+        key for key, facts in key_facts().items() if facts.get("inherited") or key.partition(".")[0] in groups
+    )
+
+
+@cache
 def optional_for_methods() -> tuple[str, ...]:
     """Groups and keys that a method can do without: what its `USES` may name."""
     everything = group_facts() | key_facts()

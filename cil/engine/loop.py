@@ -224,7 +224,8 @@ class Trainer:
         self.method.load_state_dict(state["method"])
         if cursor["begun"]:
             self.stepper.load_optimizer(state["optimizer"])
-        self.stepper.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty without fp16, which a branch may take up
+            self.stepper.scaler.load_state_dict(state["scaler"])
         self.stats.load_state_dict(state["epoch_stats"])
         self.task_end.load_state_dict(state["task_end"], self.device)
         self.begun_phases = phases

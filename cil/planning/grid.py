@@ -48,8 +48,8 @@ def grid_jobs(loader: ConfigLoader, checker: OverrideChecker, master: DictConfig
         if OmegaConf.is_interpolation(composed, "name"):
             composed.name = str(composed.name)  # `job_from_composed` copies the node, and would ask for the time again
         job = job_from_composed(composed, texts, written_keys(parsed))
-        number = numbers.setdefault(_key(job), len(numbers))
-        yield replace(job, folder=_folder(composed, job.run_id, number))
+        number = numbers.setdefault(job_key(job), len(numbers))
+        yield replace(job, folder=job_folder(composed, job.run_id, number))
         # The cache holds what ${now:...} stands for: one time for all jobs of a command.
         OmegaConf.copy_cache(from_config=composed, to_config=master)
 
@@ -80,12 +80,12 @@ def brought_grid(loader: ConfigLoader, experiment: str) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(params, resolve=False)) if params else {}
 
 
-def _key(job: Job) -> tuple[str, str]:
+def job_key(job: Job) -> tuple[str, str]:
     """Jobs with the same key are one run."""
     return job.config.name, job.run_id
 
 
-def _folder(composed: DictConfig, identity: str, number: int) -> Path | None:
+def job_folder(composed: DictConfig, identity: str, number: int) -> Path | None:
     """Where the job of this number writes; None where only its launcher can say."""
     sweep = composed.hydra.sweep
     composed.hydra.job.num = number
@@ -104,7 +104,7 @@ def distinct(jobs: list[Job]) -> tuple[list[Job], list[str]]:
     first: dict[tuple[str, str], Job] = {}
     warnings = []
     for job in jobs:
-        earlier = first.setdefault(_key(job), job)
+        earlier = first.setdefault(job_key(job), job)
         if earlier is job:
             continue
         if job.config.dataset.root != earlier.config.dataset.root:

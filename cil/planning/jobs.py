@@ -36,6 +36,13 @@ class Job:
     """Where a job of a sweep writes; None for a single run, whose folder is drawn when it starts."""
     copies: list[list[str]] = field(default_factory=list)
     """Overrides of other jobs of the sweep that are this one again."""
+    spelled: list[str] = field(default_factory=list)
+    """Of a sweep around a stored configuration: every key as an override."""
+
+    @property
+    def to_compose(self) -> list[str]:
+        """What Hydra composes the job from."""
+        return self.spelled or self.overrides
 
 
 def job_from_composed(composed: DictConfig, overrides: Collection[str] = (), written: Collection[str] = ()) -> Job:

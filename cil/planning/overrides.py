@@ -65,6 +65,8 @@ class OverrideChecker:
             self._check_option(key, override)
         elif key not in key_types():
             raise unknown_key(key, self.groups)
+        elif key.startswith("branch."):
+            raise ConfigError(f"{key}: is not set by hand; rerun=RUN from_task=k starts a branch of RUN")
         elif override.is_delete():
             raise ConfigError(f"{key}: cannot be deleted; write {key}=null to switch it off, where null is allowed")
         elif override.is_add() and not override.is_force_add():
@@ -111,6 +113,11 @@ NOT_GROUPS = ("hydra", "expect")
 
 OPTIONAL_GROUPS = ("experiment", "debug")
 """Groups that may be left out, and of which several options may be given as a list."""
+
+
+def quoted(value: str) -> str:
+    """A value as Hydra's grammar reads any text."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def written_keys(overrides: list[Override]) -> set[str]:

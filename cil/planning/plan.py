@@ -29,7 +29,8 @@ from cil.planning.messages import one_line
 from cil.planning.named import named_values
 from cil.planning.overrides import OverrideChecker, written_keys
 from cil.planning.plugins import check_plugins
-from cil.planning.stored import refuse_differences, refuse_groups, stored_config, with_overrides
+from cil.planning.rerun import Rerun, single_rerun, swept_reruns
+from cil.planning.stored import refuse_differences, stored_config, with_overrides
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Plan:
     resume: Path | None = None
     """Folder of the run that the one job continues."""
     rerun: Path | None = None
-    """Folder of the run from whose stored configuration the one job starts anew."""
+    """Folder of the run from whose stored configuration the jobs start anew."""
     grid: bool = False
     """A sweep whose jobs are all known beforehand: no sweeper chooses values while it runs."""
     launch: LaunchConfig = field(default_factory=LaunchConfig)
@@ -124,13 +125,39 @@ def _stored_plan(
     """The plan of resume=RUN or rerun=RUN."""
     key, folder = ("resume", launch.resume) if launch.resume is not None else ("rerun", launch.rerun)
     assert folder is not None
-    if arguments.multirun or arguments.show:
+    path = Path(folder).expanduser()
+    if arguments.show or (arguments.multirun and key == "resume"):
         raise ConfigError(f"{key}: continues or repeats one run; it cannot stand beside -m, --cfg and the like")
+    if key == "resume":
+        job = _resumed(loader, checker, overrides, folder, arguments)
+        return Plan([job], warnings=job.warnings, resume=path, launch=launch)
+    source, own = Rerun(path, launch.from_task), [o for o in overrides if not o.is_hydra_override()]
+    if not arguments.multirun:
+        job = single_rerun(source, own, checker)
+        return Plan([job], warnings=job.warnings, rerun=path, launch=launch)
+    hydra = [str(o.input_line) for o in overrides if o.is_hydra_override()]
+    jobs, warnings, master = swept_reruns(source, own, hydra, loader, checker)
+    task = [] if launch.from_task is None else [f"from_task={launch.from_task}"]
+    return Plan(
+        jobs,
+        multirun=True,
+        warnings=list(dict.fromkeys([*warnings, *(line for job in jobs for line in job.warnings)])),
+        argv=[*arguments.argv, f"rerun={folder}", *task],
+        rerun=path,
+        grid=True,
+        launch=launch,
+        config_dir=arguments.config_dir,
+        hydra_overrides=hydra,
+        composed=master,
+    )
+
+
+def _resumed(
+    loader: ConfigLoader, checker: OverrideChecker, overrides: list[Override], folder: str, arguments: Arguments
+) -> Job:
+    """The run that resume=RUN goes on with. Raises ConfigError where settings would change its results."""
     checker.refuse_sweep(overrides)
-    stored = stored_config(key, folder)
-    texts = _task_overrides(overrides)
-    if key == "rerun":
-        refuse_groups(texts, checker.groups)
+    stored = stored_config("resume", folder)
     written = written_keys(overrides)
     if written & set(checker.groups):
         composed = compose_with(loader, arguments.overrides, RunMode.RUN)
@@ -138,13 +165,9 @@ def _stored_plan(
     else:
         values = {str(o.key_or_group): o.value() for o in overrides if not o.is_hydra_override()}
     config = OmegaConf.create(with_overrides(stored, values))
-    if key == "resume":
-        # First of all: whether changed settings are possible here is another question.
-        refuse_differences(folder, stored, plain(effective(*typed_config(config))[0]))
-    job = job_from_composed(config, texts, written)
-    if key == "resume":
-        return Plan([job], warnings=job.warnings, resume=Path(folder).expanduser(), launch=launch)
-    return Plan([job], warnings=job.warnings, rerun=Path(folder).expanduser(), launch=launch)
+    # First of all: whether changed settings are possible here is another question.
+    refuse_differences(folder, stored, plain(effective(*typed_config(config))[0]))
+    return job_from_composed(config, _task_overrides(overrides), written)
 
 
 def composed_config(overrides: Collection[str] = ()) -> RunConfig:

@@ -7,6 +7,7 @@ from cil.config.names import show, suggestion
 from cil.config.ranges import check_nulls, check_ranges
 from cil.config.schema import (
     FEATURE_WIDTHS,
+    BranchConfig,
     LossConfig,
     MarginScheduleConfig,
     MemoryPolicy,
@@ -31,9 +32,10 @@ def validate(config: RunConfig) -> list[str]:
     _check_model(config)
     _check_images(config)
     _check_optimizer(config)
-    sizes = _check_classes(config)
+    tasks = len(_check_classes(config)[: config.trainer.max_tasks])
+    _check_branch(config.branch, tasks)
     _check_device(config.device)
-    return epoch_warnings(config, len(sizes[: config.trainer.max_tasks]))
+    return epoch_warnings(config, tasks)
 
 
 def _check_name(name: str) -> None:
@@ -140,6 +142,18 @@ def _check_classes(config: RunConfig) -> list[int]:
             f"valid: 0 (no rehearsal) or {total} and more"
         )
     return sizes
+
+
+def _check_branch(branch: BranchConfig, tasks: int) -> None:
+    """Raises ConfigError for a branch after the last of the run's `tasks`: nothing would be left to train."""
+    if (branch.task is None) != (branch.run_id is None) or (branch.run_id is not None and branch.run is None):
+        raise ConfigError("branch: run_id, task and run are set together, by rerun=RUN from_task=k")
+    if branch.task is not None and branch.task >= tasks:
+        valid = f"valid: 1 to {tasks - 1}" if tasks > 1 else "it has no later task"
+        raise ConfigError(
+            f"from_task: {branch.task} leaves nothing to train, the new run has {tasks} "
+            f"task{'s' if tasks > 1 else ''} (split, trainer.max_tasks); {valid}"
+        )
 
 
 def _check_device(device: str) -> None:

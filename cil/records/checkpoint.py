@@ -17,6 +17,8 @@ import torch
 
 State = dict[str, Any]
 NAME = re.compile(r"(?P<label>t\d+-e\d+-s\d+|task-\d+|final)-(?P<digest>[0-9a-f]{16})\.pt")
+BETWEEN_TASKS = ("cursor", "method", "scaler", "epoch_stats", "task_end")
+"""What the state of a trainer consists of between two tasks, where no optimiser is needed: each task has a new one."""
 CHUNK = 1 << 24
 TEMPORARY = ".writing.tmp"
 """One name for all: what a process left that was killed while it wrote is overwritten by the next file."""
@@ -139,12 +141,26 @@ class CheckpointFolder:
         return None, problems
 
     def save_model(self, label: str, state: State) -> Path:
-        """Keep a model for later evaluation: `task-03` or `final`. Raises OSError."""
+        """Keep a state without optimiser: `task-03` or `final`. Raises OSError."""
         path = write_checkpoint(self.folder, label, state)
         for old in self._labelled(f"{label}-"):
             if old != path:
                 old.unlink(missing_ok=True)
         return path
+
+    def after_task(self, task: int) -> State | None:
+        """A state to continue from after `task`: one kept for good, or a checkpoint before the next task's first step.
+
+        None if neither is there, or what is there is a model alone. Raises DamagedCheckpoint.
+        """
+        found = [*self._labelled(f"task-{task:02d}-"), *self._labelled(f"t{task + 1:04d}-e000000-s00000000-")]
+        for path in found:
+            state = read_checkpoint(path)
+            if "trainer" not in state and "cursor" in state:
+                state["trainer"] = {name: state.pop(name) for name in BETWEEN_TASKS} | {"optimizer": None}
+            if "trainer" in state and not state["trainer"]["cursor"]["begun"]:
+                return state
+        return None
 
     def remove_resumable(self) -> None:
         """Remove what a finished run does not need to be evaluated."""

@@ -112,13 +112,16 @@ class RunFolder:
         status = {"state": "finished", "ended": now(), "incremental_avg_top1": result["incremental_avg_top1"]}
         write_atomically(self.status, self._text(self._status | status))
 
-    def is_past_its_first_task(self) -> bool:
-        """Whether metrics.jsonl or result.json tell of a later task: the first one ended with a checkpoint."""
+    def is_past_its_first_task(self, inherited: int = 0) -> bool:
+        """Whether metrics.jsonl or result.json tell of a later task: the first one ended with a checkpoint.
+
+        inherited: how many tasks another run has trained, before this one's first.
+        """
         try:
             lines = self.metrics.read_text().splitlines()
         except OSError:
             lines = []
-        return self.result.exists() or any('"task": 2,' in line for line in lines)
+        return self.result.exists() or any(f'"task": {inherited + 2},' in line for line in lines)
 
     @staticmethod
     def _text(status: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -59,10 +60,28 @@ def _accuracies(history: AccuracyHistory) -> dict[str, Any]:
     return {"matrices": history.matrices, "curves": history.curves} | history.figures()
 
 
+def _inherited_tasks(shares: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """Task -> what result.json says otherwise of it, of tasks that another run trained."""
+    return {
+        task: {"epochs": epochs, "inherited": share["run_id"]}
+        for share in shares
+        for task, epochs in zip(share["tasks"], share["epochs"], strict=True)
+    }
+
+
 def build_result(
-    config: RunConfig, config_id: str, trainer: Trainer, seconds: float, threads: list[int]
+    config: RunConfig,
+    config_id: str,
+    trainer: Trainer,
+    seconds: float,
+    threads: list[int],
+    shares: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The content of result.json. threads: numbers of CPU threads that the run was computed with."""
+    """The content of result.json. threads: numbers of CPU threads that the run was computed with.
+
+    shares: what a branch has from other runs, the oldest first (see cil/run/branch.py). `seconds` are its own alone.
+    """
+    inherited = _inherited_tasks(shares)
     raw, stream = trainer.data.raw, trainer.data.stream
     facts = ("train_images", "exemplars", "test_images", "train_seconds", "loss_weights")
     costs = ("parameters", "model_bytes", "exemplar_bytes")  # a task that 0.1.0 finished has none
@@ -74,6 +93,7 @@ def build_result(
             "names": list(task.names),
             "epochs": len(trainer.workload.steps[task.number]),
         }
+        | inherited.get(task.number, {})
         | {name: record[name] for name in facts}
         | {name: record[name] for name in costs if name in record}
         for task, record in zip(trainer.tasks, trainer.task_end.task_records, strict=True)
@@ -90,6 +110,8 @@ def build_result(
     result |= _accuracies(trainer.task_end.history)
     if raw.val is not None:
         result["val"] = _accuracies(trainer.task_end.val_history)
+    if shares:
+        result["branch"] = plain(config)["branch"] | {"inherited": list(shares)}
     return result | {
         "tasks": tasks,
         "dataset": raw.name,

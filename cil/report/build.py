@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cil.config.identity import NOT_IN_IDENTITY
+from cil.report.branches import branch_notes, branch_warnings
 from cil.report.charts import charts, margin_panels, matrices
 from cil.report.compare import VariantComparison
 from cil.report.document import Document, Heading, Paragraph, Table
@@ -86,8 +87,10 @@ def _lay_out(
     effects = [f"{problem.title}: {text}" for problem in report.problems for text in without_effect(problem)]
     sweeps = [str(text) for sweep in found.sweeps for text in sweep.get("warnings") or []]
     chosen = [text for problem in report.problems for text in problem.warnings]
-    document.texts([*dict.fromkeys([*sweeps, *effects, *warnings, *chosen, *unfair])], "warning")
-    document.texts([note for problem in report.problems for note in code_notes(problem)], "note")
+    shared = [text for problem in report.problems for text in branch_warnings(problem)]
+    document.texts([*dict.fromkeys([*sweeps, *effects, *warnings, *chosen, *unfair, *shared])], "warning")
+    notes = [note for problem in report.problems for note in (*code_notes(problem), *branch_notes(problem))]
+    document.texts(notes, "note")
     if len(report.problems) > 1:
         text = f"{len(report.problems)} problems (data set and tasks); figures of different ones are never compared."
         document.add(Paragraph(text, "note"))

@@ -46,8 +46,16 @@ class Run:
 
     @property
     def seed(self) -> Any:
-        """Seed of weights, order and augmentation."""
-        return self.settings.get("seed")
+        """Seed of weights, order and augmentation; of a branch whose first tasks had another one: '5 after 1'."""
+        own = self.settings.get("seed")
+        earlier = [share["config"].get("seed") for share in self.shares]
+        chain = [seed for i, seed in enumerate([*earlier, own]) if i == 0 or seed != [*earlier, own][i - 1]]
+        return own if len(chain) == 1 else " after ".join(map(str, reversed(chain)))
+
+    @property
+    def shares(self) -> list[dict[str, Any]]:
+        """What a branch has inherited, the oldest first: each with `run_id`, `run`, `tasks` and `config`."""
+        return list((self.result.get("branch") or {}).get("inherited") or [])
 
     @property
     def name(self) -> str:
@@ -67,7 +75,7 @@ class Run:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Settings that can change a result, seed and class order included."""
-        return of_identity(self.settings)
+        return of_identity(self.settings, self.shares)
 
     @cached_property
     def order(self) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 import yaml
@@ -42,9 +43,29 @@ def unflatten(settings: Settings) -> dict[str, Any]:
     return nested
 
 
-def of_identity(settings: Settings) -> dict[str, Any]:
-    """The settings that can change a result."""
-    return {key: value for key, value in settings.items() if not covered(key, NOT_IN_IDENTITY)}
+def of_identity(settings: Settings, shares: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """The settings that can change a result. Those of the tasks that a branch inherited (`shares`) are one of them,
+    `branch`, without their seeds: branches off runs that differ in nothing else belong together.
+    """
+    own = {key: value for key, value in settings.items() if not covered(key, (*NOT_IN_IDENTITY, "branch"))}
+    return own | {"branch": _start(settings, shares)}
+
+
+def _start(settings: Settings, shares: Sequence[Mapping[str, Any]]) -> str | None:
+    """'task 1 of 3f2a9c01': a hash of what the inherited tasks were trained with; None for a run without any."""
+    task = settings.get("branch.task")
+    if task is None:
+        return None
+    left_out = (*NOT_IN_IDENTITY, "branch", "seed", *ORDER_KEYS, *TEST_SET_KEYS, "trainer.max_tasks")
+    seen = [
+        [
+            share["tasks"],
+            sorted((k, frozen(v)) for k, v in flatten(share["config"]).items() if not covered(k, left_out)),
+        ]
+        for share in shares
+    ]
+    what = json.dumps(seen or settings.get("branch.run_id"))
+    return f"task{'s 1 to' if task > 1 else ''} {task} of {sha256(what.encode()).hexdigest()[:8]}"
 
 
 def covered(key: str, patterns: Iterable[str]) -> bool:

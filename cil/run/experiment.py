@@ -27,6 +27,7 @@ from cil.records.folder import RunFolder, finished_result, holds_work, read_stat
 from cil.records.lock import locked
 from cil.records.recorder import Recorder
 from cil.records.result import build_result
+from cil.run.branch import fit_memory, load_branch_state, state_to_branch_from
 from cil.run.forecast import forecast_once
 from cil.run.live import RunObserver, Saver
 from cil.run.out_of_memory import OutOfMemory, run_explained
@@ -138,7 +139,7 @@ def _finished_status_restored(folder: RunFolder) -> bool:
     return True
 
 
-def _stored_state(folder: RunFolder, checkpoints: CheckpointFolder) -> dict[str, Any] | None:
+def _stored_state(folder: RunFolder, checkpoints: CheckpointFolder, inherited: int) -> dict[str, Any] | None:
     """The newest whole checkpoint; None if the run had not come to its first one. Raises DataError."""
     noted = read_status(folder.path).get("checkpoint")
     state, problems = checkpoints.newest()
@@ -148,7 +149,7 @@ def _stored_state(folder: RunFolder, checkpoints: CheckpointFolder) -> dict[str,
         _say(f"damaged checkpoint passed over: {problem}")
     if state is not None:
         return state
-    if problems or folder.is_past_its_first_task():
+    if problems or folder.is_past_its_first_task(inherited):
         raise DataError(f"{folder.checkpoints}: no whole checkpoint is left; the run cannot be continued")
     _say("the run was stopped before its first checkpoint; it starts from the beginning")
     return None
@@ -195,15 +196,20 @@ def _data(config: RunConfig, folder: RunFolder, stored: dict[str, Any] | None) -
 def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[str, Any]:
     config = job.config
     checkpoints = CheckpointFolder(folder.checkpoints)
-    stored = _stored_state(folder, checkpoints) if begun else None
+    stored = _stored_state(folder, checkpoints, config.branch.task or 0) if begun else None
+    branches = stored is None and config.branch.task is not None
     if stored is not None:
         _check_stored(stored, folder, job)
+    elif branches:
+        stored = state_to_branch_from(job)
     started = time.monotonic() - (stored["seconds"] if stored else 0.0)
     set_reproducibility(config.trainer)
     keep_freed_memory()
     device = resolve_device(config.device)
     _start_clean(device)
     data = _data(config, folder, stored)
+    if stored is not None and branches:
+        fit_memory(stored, config, data)
     threads = thread_counts(stored.get("thread_counts", []) if stored else [], device)
     if warning := other_threads(threads):
         _say(f"{folder.path}: {warning}")
@@ -213,21 +219,29 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
     recorder = Recorder(folder.metrics, tensorboard, stored["records"] if stored else None)
     parts = part_versions(job.effective)
     versions = {"results_version": version_of_all(parts), "part_versions": parts}
+    shares = stored.get("inherited", []) if stored else []
     facts = {"config": job.effective, **versions, "data": data.fingerprint, "thread_counts": threads}
+    facts |= {"inherited": shares} if shares else {}
     saver = Saver(config.checkpoint, folder, checkpoints, recorder, facts, lambda: time.monotonic() - started)
     display = Display(len(data.stream.tasks[: config.trainer.max_tasks]), config.tracking.progress)
     observer = RunObserver(folder, recorder, display, saver, stop)
     try:
         trainer = build_trainer(config, data, observer)
         if stored is not None:
-            trainer.load_state_dict(stored["trainer"])
+            if branches:
+                load_branch_state(trainer, stored)
+                saver.save(trainer.state_dict())  # from here on the run it came from is not needed
+            else:
+                trainer.load_state_dict(stored["trainer"])
             display.continue_at(trainer.share_done)
             text = f"continues after {100 * trainer.share_done:.1f}% of the training"
+            if branches:
+                text = f"branches off {config.branch.run} after task {config.branch.task}"
             logger.info(text)
             display.line(text)
         run_explained(trainer, config)
         seconds = time.monotonic() - started
-        result = build_result(config, job.run_id, trainer, seconds, threads) | {"forecast": forecast}
+        result = build_result(config, job.run_id, trainer, seconds, threads, shares) | {"forecast": forecast}
         recorder.summarise(job.effective)
         saver.finish(trainer.state_dict())
     finally:

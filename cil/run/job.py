@@ -76,16 +76,18 @@ def continue_run(job: Job, folder: Path) -> float | None:
 
 def repeat_run(job: Job, source: Path) -> float | None:
     """Start a new run of the configuration stored in `source`. Raises ConfigError if its class list was edited."""
-    _refuse_edited_list(job, source)
+    refuse_edited_list(job, source)
     name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(3)}"
     folder = Path("outputs") / job.config.name / name
     with _removed_if_unused(folder):
         return _run(job, folder, resume=False)
 
 
-def _refuse_edited_list(job: Job, source: Path) -> None:
+def refuse_edited_list(job: Job, source: Path) -> None:
+    """Raises ConfigError where the class list of the run in `source` was edited since, and is not named anew."""
     path = job.config.dataset.class_list
-    if path is None or any(text.startswith("dataset.class_list=") for text in job.overrides):
+    named = any(text.startswith("dataset.class_list=") for text in job.overrides)
+    if path is None or (named and job.config.branch.task is None):
         return
     noted = read_status(source).get("class_list")
     if noted is None and (source / "result.json").is_file():

@@ -7,7 +7,7 @@ from typing import Any
 
 from cil.config.schema import CheckpointConfig
 from cil.engine.observer import Progress, State
-from cil.records.checkpoint import CheckpointFolder, on_cpu
+from cil.records.checkpoint import BETWEEN_TASKS, CheckpointFolder, on_cpu
 from cil.records.folder import RunFolder
 from cil.records.recorder import Recorder
 from cil.run.progress import Display
@@ -41,7 +41,7 @@ class Saver:
         self.seconds = 0.0
         """Time spent saving."""
         self._unsaved: dict[str, State] = {}
-        """Models of finished tasks that found no room on the disk, on the CPU."""
+        """States of finished tasks that found no room on the disk, on the CPU."""
         self._last = time.monotonic()
 
     @property
@@ -52,12 +52,7 @@ class Saver:
     def save(self, state: State) -> None:
         """Save a state to continue from. Raises OSError after `checkpoint.max_failures` failures in a row."""
         started = time.monotonic()
-        content = {
-            **self.facts,
-            "records": self.recorder.records,
-            "trainer": state,
-            "seconds": self.elapsed(),
-        }
+        content = self._facts_now() | {"trainer": state}
         try:
             self._save_models()
             path = self.checkpoints.save(content)
@@ -70,9 +65,10 @@ class Saver:
         self.seconds += self._last - started
 
     def save_task(self, task: int, state: State) -> None:
-        """The state after a task, and its model if those are kept."""
+        """The state after a task, once more for good if those are kept: without the optimiser, and with all else."""
         if self.config.keep_tasks:
-            self._unsaved[f"task-{task:02d}"] = self._model(state)
+            kept = self._facts_now() | {name: state[name] for name in BETWEEN_TASKS}
+            self._unsaved[f"task-{task:02d}"] = kept
         self.save(state)
         # Training goes on with the live tensors.
         self._unsaved = {label: on_cpu(model) for label, model in self._unsaved.items()}
@@ -95,6 +91,10 @@ class Saver:
         print(f"warning: {text}; the one before is kept", flush=True)
         if self.failures >= self.config.max_failures:
             raise error
+
+    def _facts_now(self) -> State:
+        """What a state to continue from says beside the trainer's own."""
+        return {**self.facts, "records": list(self.recorder.records), "seconds": self.elapsed()}
 
     def _model(self, state: State) -> State:
         return {"config": self.facts["config"], "method": state["method"], "task_end": state["task_end"]}

@@ -48,7 +48,8 @@ class Estimate:
 
 def kind_of(config: Mapping[str, Any], device: str) -> str:
     """Runs of one kind, on one device, have the same text. Raises KeyError for a configuration without the keys."""
-    values = [device]
+    # A branch trains its last tasks alone; runs that are older than branches have no such key.
+    values = [device, str((config.get("branch") or {}).get("task"))]
     for key in KIND_KEYS:
         value: Any = config
         for part in key.split("."):
@@ -65,7 +66,7 @@ def hours_by_kind(roots: Iterable[Path]) -> dict[str, list[float]]:
         try:
             result = json.loads(path.read_text())
             config = yaml.load((path.parent / "config.yaml").read_text(), _YAML)  # noqa: S506  (a safe loader)
-            tasks = sum(task["train_seconds"] for task in result["tasks"])
+            tasks = sum(task["train_seconds"] for task in result["tasks"] if "inherited" not in task)
             kind = kind_of(with_neutral(config), result["device"]["name"])  # of an earlier version, maybe
             # `seconds` counts from the last start alone where a run was continued.
             found.setdefault(kind, []).append(max(result["seconds"], tasks) / 3600)

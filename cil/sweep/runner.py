@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cil.planning.hydra_adapter import Callbacks
 from cil.planning.loading import compose_with, make_loader
+from cil.planning.overrides import quoted
 from cil.planning.plan import Job, Plan
 from cil.records.states import State, look
 from cil.run.job import run_job
@@ -113,7 +114,7 @@ def _launch_all(sweep: Sweep, signals: SweepSignals) -> None:
 def _launch(sweep: Sweep, numbers: Sequence[int], signals: SweepSignals) -> None:
     """One launch of these jobs. Raises what the launcher raises; failing jobs are no reason for it to."""
     jobs = sweep.planned.jobs
-    context, master = _hydra(sweep.planned, jobs[numbers[0]].overrides)
+    context, master = _hydra(sweep.planned, jobs[numbers[0]].to_compose)
     context.callbacks.on_multirun_start(config=master, config_name="config")
     launcher: Launcher = Plugins.instance().instantiate_launcher(
         hydra_context=context, task_function=run_job, config=master
@@ -122,7 +123,7 @@ def _launch(sweep: Sweep, numbers: Sequence[int], signals: SweepSignals) -> None
         signals.take()
     first = 0
     for batch in _batches(numbers, master.hydra.sweeper.get("max_batch_size")):
-        overrides = [[*jobs[number].overrides, *_place(jobs[number])] for number in batch]
+        overrides = [[*jobs[number].to_compose, *_place(jobs[number])] for number in batch]
         returned = launcher.launch(overrides, initial_job_idx=first)
         first += len(batch)
         for number, one in zip(batch, returned, strict=True):
@@ -153,7 +154,7 @@ def _hydra(planned: Plan, overrides: Sequence[str]) -> tuple[HydraContext, DictC
 
     folder = str(OmegaConf.to_container(compose().hydra.sweep, resolve=False)["dir"])  # type: ignore[index, call-overload]
     # Processes that a launcher starts may stand in another folder.
-    master = compose(f"hydra.sweep.dir={_quoted(os.path.join(os.getcwd(), folder))}")
+    master = compose(f"hydra.sweep.dir={quoted(os.path.join(os.getcwd(), folder))}")
     return HydraContext(config_loader=loader, callbacks=Callbacks(master)), master
 
 
@@ -163,12 +164,7 @@ def _place(job: Job) -> list[str]:
         return []
     folder = Path(os.getcwd()) / job.folder
     values = {"name": job.config.name, "hydra.sweep.dir": str(folder.parent), "hydra.sweep.subdir": folder.name}
-    return [f"{key}={_quoted(value)}" for key, value in values.items()]
-
-
-def _quoted(value: str) -> str:
-    """A value as Hydra's grammar reads any text."""
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return [f"{key}={quoted(value)}" for key, value in values.items()]
 
 
 def _batches(numbers: Sequence[int], size: Any) -> Iterator[Sequence[int]]:

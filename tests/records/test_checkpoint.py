@@ -143,6 +143,29 @@ def test_a_finished_run_keeps_its_models_only(tmp_path):
     assert read_checkpoint(next(tmp_path.glob("final-*"))) == {"a": 2}
 
 
+def between_tasks(task: int, begun: bool = False) -> dict:
+    parts = {"method": {}, "scaler": {}, "epoch_stats": {}, "task_end": {}}
+    return {"cursor": {"finished_tasks": task, "epoch": 0, "step": 0, "begun": begun}} | parts
+
+
+def test_the_state_after_a_task_is_one_to_continue_from(tmp_path):
+    checkpoints = CheckpointFolder(tmp_path)
+    assert checkpoints.after_task(1) is None
+    checkpoints.save_model("task-01", {"config": {}, "records": [1]} | between_tasks(1))
+    assert checkpoints.after_task(1) == {
+        "config": {}, "records": [1], "trainer": between_tasks(1) | {"optimizer": None},
+    }  # fmt: skip
+    checkpoints.save({"trainer": between_tasks(2)})
+    assert checkpoints.after_task(2) == {"trainer": between_tasks(2)}
+
+
+def test_a_model_alone_and_a_task_that_has_begun_are_none(tmp_path):
+    checkpoints = CheckpointFolder(tmp_path)
+    checkpoints.save_model("task-01", {"config": {}, "method": {}, "task_end": {}})
+    checkpoints.save({"trainer": between_tasks(2, begun=True)})
+    assert checkpoints.after_task(1) is None and checkpoints.after_task(2) is None
+
+
 def test_what_a_killed_process_left_is_written_over(tmp_path, monkeypatch):
     checkpoints = CheckpointFolder(tmp_path)
 
