@@ -104,14 +104,16 @@ class BicConfig(DistillingConfig):
 
     def problem(self, quotas: Mapping[int, int]) -> str | None:
         """A task whose exemplars leave nothing to hold out; `quotas`: old classes -> exemplars of each."""
-        for old, quota in quotas.items():
-            if int(self.holdout * quota + 1e-9) < 1:
-                need = math.ceil(1 / self.holdout - 1e-9)
-                return (
-                    f"memory.size: {quota} exemplars of each of {old} old classes leave none to hold out with "
-                    f"method.holdout={self.holdout:g}; method=bic needs {need} of each, {need * old} in all"
-                )
-        return None
+        if not quotas:
+            return None
+        old, quota = min(quotas.items(), key=lambda item: (item[1], -item[0]))
+        need = math.ceil(1 / self.holdout - 1e-9)
+        if quota >= need:
+            return None
+        return (
+            f"memory.size: {quota} exemplars of each of {old} old classes leave none to hold out with "
+            f"method.holdout={self.holdout:g}; valid: {need} of each and more"
+        )
 
 
 @dataclass

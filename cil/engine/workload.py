@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from cil.data.stream import Task
+from cil.errors import DataError
 from cil.methods.base import Method
 
 
@@ -12,7 +13,8 @@ class Workload:
     """The training work of a run's tasks, known before any exemplar has been chosen.
 
     targets: gives the targets int64 [N] of a task's training images, in the order of training. Which images the
-    exemplars will be does not matter here, only how many there are of each class.
+    exemplars will be does not matter here, only how many there are of each class. Raises DataError where a phase has
+    none.
     """
 
     def __init__(
@@ -25,6 +27,11 @@ class Workload:
             found = targets(task)
             phases = method.phases(task)
             sizes = [-(-len(phase.rows(found)) // batch_size) for phase in phases]
+            if 0 in sizes:
+                raise DataError(
+                    f"task {task.number}: no image is left for phase {sizes.index(0) + 1} of {len(sizes)} of the "
+                    "method; a class has too few images or exemplars (dataset.max_train_per_class, memory.size)"
+                )
             self.steps[task.number] = [n for n, phase in zip(sizes, phases, strict=True) for _ in range(phase.epochs)]
             self._unit[task.number] = method.step_cost(task.number)
         self._total = sum(sum(steps) * self._unit[number] for number, steps in self.steps.items())

@@ -1,9 +1,14 @@
 """BiC: what is held out, and the phase that corrects."""
 
+import re
+
 import numpy as np
+import pytest
 import torch
 
+from cil.errors import ConfigError, DataError
 from cil.methods.phases import kept_apart
+from cil.planning.plan import plan
 from tests.engine.test_loop import make_trainer, train, weights
 from tests.methods.networks import batch, begun, copied, cross_entropy, moved, step
 
@@ -23,6 +28,30 @@ def test_in_the_setting_of_the_reference():
         targets = np.repeat(np.arange(known + 5), [*[kept] * known, *[100] * 5])
         held.append(len(kept_apart(known, 0.1)[1](targets)))
     assert held == [40, 30, 20]
+
+
+def test_too_few_images_to_hold_one_out_are_told_before_training():
+    with pytest.raises(DataError, match="task 2: no image is left for phase 2 of 2 of the method; a class has too few"):
+        make_trainer("method=bic", "memory.size=80", "dataset.max_train_per_class=9")
+
+
+NOTHING = (
+    " exemplars of each of 8 old classes leave none to hold out with method.holdout=0.1; valid: 10 of each and more"
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["memory.size=50"], f"memory.size: 6{NOTHING}"),
+        (["memory.size=0"], f"memory.size: 0{NOTHING}"),
+        (["memory.size=90", "memory.policy=fixed"], f"memory.size: 9{NOTHING}"),
+        (["method.holdout=0"], "method.holdout: 0 is out of range; must lie in (0, 0.5]"),
+    ],
+)
+def test_a_memory_that_is_too_small_is_one_line(arguments, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        plan(["method=bic", *arguments])
 
 
 def test_phases():

@@ -76,7 +76,12 @@ def test_a_branch_with_the_same_settings_equals_the_unbroken_run(ancestor, tmp_p
 
 
 @pytest.mark.parametrize(
-    "settings", [("method=foster",), ("method=bic", "memory.size=40"), ("method=replay", "memory.total_mb=0.325")]
+    "settings",
+    [
+        ("method=foster",),
+        ("method=bic", "memory.size=40", "dataset.max_train_per_class=12"),
+        ("method=replay", "memory.total_mb=0.325"),
+    ],
 )
 def test_so_does_one_of_another_method_or_with_a_budget(tmp_path, settings):
     unbroken = experiment(tmp_path / "unbroken", *changed(SETTINGS, *settings))
