@@ -76,3 +76,10 @@ def test_state_survives_json_and_is_a_copy():
     restored.load_state_dict(json.loads(json.dumps(state)))
     assert restored.indices == {2: [50, 40], 0: [7]}
     assert restored.state_dict() == state
+
+
+def test_the_counts_of_the_reference_at_small_scale():
+    """Mini-CIFAR: 4 tasks of 5 classes, 100 images each, 200 exemplars."""
+    memory = ExemplarMemory(MemoryConfig(size=200), 100)
+    assert [memory.quota(known) for known in (5, 10, 15, 20)] == [40, 20, 13, 10]
+    assert [500 + known * (memory.quota(known) if known else 0) for known in (0, 5, 10, 15)] == [500, 700, 700, 695]
