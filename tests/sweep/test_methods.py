@@ -11,6 +11,7 @@ from tests.sweep.sweeps import SWEEP, sweep
 
 METHODS = available_methods()
 COMMAND = (f"method={','.join(METHODS)}", "seed=1,2", "trainer.init_epochs=2", "loss=ant", "ant_margin=0.2")
+COMMAND += ("memory.size=20", "dataset.max_train_per_class=12")  # bic holds something out
 
 
 @pytest.fixture(scope="module")
