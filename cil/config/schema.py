@@ -143,6 +143,12 @@ class BackboneConfig:
     """Width of the embeddings that the contrastive loss compares."""
 
 
+_STEPS = when("method.name", is_not("foster"))
+"""Not a cosine schedule."""
+_LATER_TASKS = when("method.name", is_not("joint"))
+"""Later tasks are trained in another way than the first."""
+
+
 @dataclass
 class OptimizerConfig:
     """SGD with step decay, built anew for each task."""
@@ -153,13 +159,13 @@ class OptimizerConfig:
     """Momentum."""
     init_weight_decay: float = key(5e-4, rule=at_least(0), inherited=True)
     """Weight decay in task 1, on every trained parameter."""
-    inc_weight_decay: float = key(2e-4, rule=at_least(0))
+    inc_weight_decay: float = key(2e-4, rule=at_least(0), used=_LATER_TASKS, idle=0.0)
     """Weight decay in later tasks."""
-    init_milestones: list[int] = key([60, 120, 170], rule=at_least(0), inherited=True)
+    init_milestones: list[int] = key([60, 120, 170], rule=at_least(0), used=_STEPS, idle=[], inherited=True)
     """0-based epochs of task 1 from which the rate is multiplied by gamma once more."""
-    inc_milestones: list[int] = key([80, 120, 150], rule=at_least(0))
+    inc_milestones: list[int] = key([80, 120, 150], rule=at_least(0), used=_STEPS + _LATER_TASKS, idle=[])
     """The same for later tasks."""
-    gamma: float = key(0.1, rule=ABOVE_ZERO)
+    gamma: float = key(0.1, rule=ABOVE_ZERO, used=_STEPS, idle=1.0)
     """Factor at each milestone."""
 
 
@@ -184,7 +190,7 @@ class TrainerConfig:
 
     init_epochs: int = key(200, rule=at_least(1), inherited=True)
     """Epochs of task 1."""
-    inc_epochs: int = key(170, rule=at_least(1))
+    inc_epochs: int = key(170, rule=at_least(1), used=_LATER_TASKS, idle=1)
     """Epochs of every later task."""
     batch_size: int = key(128, rule=at_least(1))
     """Images a batch (each gives two views)."""

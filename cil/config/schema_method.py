@@ -74,10 +74,15 @@ class DistillingConfig(MethodConfig):
     """Temperature of the distillation."""
 
 
+_DISTILS = when("method.kd_weight", nonzero)
+
+
 @dataclass
 class LwfConfig(DistillingConfig):
     """Learning without Forgetting (arXiv 1606.09282)."""
 
+    temperature: float | None = key(2.0, rule=ABOVE_ZERO, used=_DISTILS, needed=WHERE_USED)
+    """Temperature of the distillation."""
     kd_weight: float = key(3.0, rule=at_least(0))
     """Weight of the distillation."""
 
@@ -86,7 +91,9 @@ class LwfConfig(DistillingConfig):
 class IcarlConfig(DistillingConfig):
     """iCaRL (arXiv 1611.07725)."""
 
-    temperature: float | None = key(2.0, rule=ABOVE_ZERO, used=when("method.loss", is_("softmax")), needed=WHERE_USED)
+    temperature: float | None = key(
+        2.0, rule=ABOVE_ZERO, used=_DISTILS + when("method.loss", is_("softmax")), needed=WHERE_USED
+    )
     """Temperature of the distillation with `loss=softmax`."""
     loss: IcarlLoss = IcarlLoss.softmax
     """softmax: cross-entropies. bce: the paper's sigmoid cross-entropies, old outputs being the targets of old

@@ -37,11 +37,11 @@ class DistillingMethod(ClassifyingMethod):
     def loss(self, outputs: DistillingOutputs, targets: Tensor) -> StepOutput:
         """Both terms; see Method.loss. A term without weight is left out."""
         logits, teacher = wide(outputs.logits), outputs.teacher_logits
-        values = {"cls": self.classification(logits, targets)}
-        if teacher is not None:
-            values["kd"] = self.distillation(logits, wide(teacher))
         weights = self.loss_weights()
-        terms = {name: Term(weights[name], value) for name, value in values.items() if weights[name]}
+        values = {"cls": self.classification(logits, targets)}
+        if teacher is not None and weights["kd"]:
+            values["kd"] = self.distillation(logits, wide(teacher))
+        terms = {name: Term(weights[name], value) for name, value in values.items()}
         stats, correct = classified(logits, targets)
         return StepOutput(terms, stats, correct)
 

@@ -73,6 +73,8 @@ def render() -> str:
     parts += [
         "## What a data set brings\n",
         _dataset_table(),
+        "## What a method brings on CIFAR-100 and ImageNet-100\n",
+        _method_table(),
         "## Margin presets of loss=ant_adaptive\n",
         _preset_table(),
     ]
@@ -81,8 +83,14 @@ def render() -> str:
     )
     default = composed_config()
     for heading, schema in schemas().items():
-        parts.append(_key_table(heading, schema, default))
+        method = _method_of(heading)
+        parts.append(_key_table(heading, schema, composed_config([f"method={method}"]) if method else default))
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _method_of(heading: str) -> str | None:
+    """The method whose keys stand under a heading of `schemas`."""
+    return heading.partition("(")[2].rstrip(")") or None
 
 
 def _launch_table() -> str:
@@ -102,14 +110,24 @@ def _option_table(group: str) -> str:
 def _dataset_table() -> str:
     """Keys in which the data sets differ, one column each."""
     columns = {name: flat(plain(composed_config([f"dataset={name}"]))) for name in option_docs("dataset")}
-    first = next(iter(columns.values()))
-    rows = []
-    for key in first:
-        values = [show(column[key]) for column in columns.values()]
-        if len(set(values)) > 1:
-            rows.append([f"`{key}`", *values])
     note = "`imagenet100` with split 50-10 takes `backbone.stem=imagenet_stride1`.\n"
-    return _table(["key", *columns], rows) + "\n" + note
+    return _table(["key", *columns], _differing(columns)) + "\n" + note
+
+
+def _method_table() -> str:
+    """Keys of other groups in which the methods differ on CIFAR-100, one row for each method."""
+    overrides = {name: ["dataset=cifar100", f"method={name}"] for name in option_docs("method")}
+    columns = {name: flat(plain(composed_config(given))) for name, given in overrides.items()}
+    shared = {name: {k: v for k, v in c.items() if not k.startswith("method.")} for name, c in columns.items()}
+    found = _differing(shared)
+    rows = [[f"`{name}`", *(row[number] for row in found)] for number, name in enumerate(columns, start=1)]
+    return _table(["method", *(row[0] for row in found)], rows)
+
+
+def _differing(columns: dict[str, dict[str, Any]]) -> list[list[str]]:
+    """A row for each key whose values are not all alike: the key, and its value in each column."""
+    rows = [[f"`{key}`", *(show(column[key]) for column in columns.values())] for key in next(iter(columns.values()))]
+    return [row for row in rows if len(set(row[1:])) > 1]
 
 
 def _preset_table() -> str:
@@ -123,7 +141,7 @@ def _key_table(heading: str, schema: type, default: RunConfig) -> str:
     node = getattr(default, group) if group else default
     docs = field_docs(schema)
     rows = []
-    types = key_types(heading.partition("(")[2].rstrip(")") or None)
+    types = key_types(_method_of(heading))
     for field in fields(schema):
         value = plain_value(getattr(node, field.name, None))
         if isinstance(value, dict):
