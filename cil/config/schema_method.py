@@ -30,7 +30,7 @@ class MethodConfig:
     """Module of cil/methods."""
 
     def problem(self, quotas: Mapping[int, int]) -> str | None:
-        """One line about a memory that is too small for the method, or None.
+        """What is wrong with a memory that is too small for the method, and what is valid, or None.
 
         quotas: number of old classes -> exemplars of each of them, for every task from 2 on.
         """
@@ -118,7 +118,7 @@ class BicConfig(DistillingConfig):
         if quota >= need:
             return None
         return (
-            f"memory.size: {quota} exemplars of each of {old} old classes leave none to hold out with "
+            f"{quota} exemplars of each of {old} old classes leave none to hold out with "
             f"method.holdout={self.holdout:g}; valid: {need} of each and more"
         )
 

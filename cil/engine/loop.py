@@ -93,11 +93,6 @@ class Trainer:
         """Grow the method for `task`, and begin the first `phases` of its phases (None: all)."""
         self.method.begin_task(task)
         self.method.network.to(self.device)
-        if self.config.trainer.compile:
-            # What was compiled for smaller networks, or an earlier job, must not use up the limit of recompilations.
-            torch.compiler.reset()
-            for network in self.method.compiled():
-                network.compile()
         self.begun_phases = 0
         for phase in self.method.phases(task)[:phases]:
             self._begin_phase(phase)
@@ -105,6 +100,11 @@ class Trainer:
     def _begin_phase(self, phase: Phase) -> None:
         self.method.begin_phase(self.begun_phases)
         self.method.network.to(self.device)
+        if self.config.trainer.compile:
+            # What was compiled for smaller networks, or an earlier job, must not use up the limit of recompilations.
+            torch.compiler.reset()
+            for network in self.method.compiled():
+                network.compile()
         self.stepper.begin_phase(phase)
         self.begun_phases += 1
 

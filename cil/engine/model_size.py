@@ -66,11 +66,13 @@ def _sizes_by_task(settings: str, task_sizes: tuple[int, ...]) -> tuple[ModelSiz
 
 
 def grown(config: RunConfig, tasks: Sequence[Task]) -> Method:
-    """A throw-away method that has begun every task. Its tensors have shapes but no memory and no values."""
+    """A throw-away method that has begun every phase of every task. Its tensors have shapes, no memory, no values."""
     with torch.device("meta"), WithoutDraws():
         method = make_method(config)
         for task in tasks:
             method.begin_task(task)
+            for phase in range(len(method.phases(task))):
+                method.begin_phase(phase)
     return method
 
 

@@ -18,6 +18,7 @@ from cil.data.stream import Task
 from cil.losses.base import Stat
 from cil.methods.heads import CLASSIFIER
 from cil.methods.phases import Phase, main_phase
+from cil.models.heads import wide as wide
 from cil.seeding import generator
 
 
@@ -187,11 +188,6 @@ class Method(ABC):
     def stream(self, part: str, *place: int) -> torch.Generator:
         """The generator that initialises `part`, another one for every `place` (a task, say)."""
         return generator(self.config.seed, "init", part, *place)
-
-
-def wide(scores: Tensor) -> Tensor:
-    """Half precision widened to float32, for losses and evaluation."""
-    return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
 
 
 def classified(logits: Tensor, targets: Tensor) -> tuple[dict[str, dict[str, Stat]], Tensor]:

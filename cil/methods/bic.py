@@ -59,7 +59,9 @@ class BiC(DistillingMethod):
         return super().loss(outputs, targets)
 
     def loss_weights(self) -> dict[str, float]:
-        """(1 - lambda) and lambda, the share of old classes, of phase 1."""
+        """Phase 1: (1 - lambda) and lambda, the share of old classes."""
+        if self.network.correcting:
+            return {"cls": 1.0}
         return {"cls": 1 - self.old_share(), "kd": self.old_share()}
 
 

@@ -42,7 +42,7 @@ class Foster(Method):
         self.settings = config.method
         self.network = FosterNet(config.backbone, self.stream("backbone"))
         self.task: Task | None = None
-        self.counts: Tensor | None = None
+        self._weights: dict[float, Tensor] = {}
 
     def begin_task(self, task: Task) -> None:
         """Grow what task 1 trains, or put a branch beside what the last task ended with."""
@@ -50,10 +50,9 @@ class Foster(Method):
             assert self.network.single is not None
             self.network.single.grow(task.size, self.stream("head", task.number))
         else:
-            if self.task is not None and self.task.first and self.network.student is None:
-                self.begin_phase(1)
             self.network.boost(task.size, self.stream("boosted", task.number))
-        self.task, self.counts = task, None
+        self.task = task
+        self.count_images([1] * task.known)
 
     def phases(self, task: Task) -> Sequence[Phase]:
         """Boosting and compression, the rate falling along a cosine in each; task 1 has the former alone."""
@@ -70,16 +69,17 @@ class Foster(Method):
             self.network.compress(self.task.size, self.stream("student", self.task.number))
 
     def count_images(self, counts: Sequence[int]) -> None:
-        """Class weights follow from them."""
-        self.counts = torch.tensor(counts)
+        """Class weights follow from them, for the betas of both phases."""
+        betas = (self.settings.boosting_beta, self.settings.compression_beta)
+        self._weights = {beta: class_weights(torch.tensor(counts), beta) for beta in betas}
 
     def loss(self, outputs: FosterOutputs, targets: Tensor) -> StepOutput:
         """The terms of the present phase; see Method.loss."""
         logits = wide(outputs.logits)
         if outputs.teacher_logits is not None:
-            values = {"kd": self._compression(logits, wide(outputs.teacher_logits))}
+            values = {"compression": self._compression(logits, wide(outputs.teacher_logits))}
         elif outputs.old_logits is not None and outputs.aux_logits is not None:
-            weights = self._weights(logits, self.settings.boosting_beta)
+            weights = self._class_weights(logits, self.settings.boosting_beta)
             values = {
                 "cls": F.cross_entropy(logits / weights, targets),
                 "aux": F.cross_entropy(wide(outputs.aux_logits), targets),
@@ -89,7 +89,7 @@ class Foster(Method):
                 values["kd"] = distillation(logits, wide(outputs.old_logits), self.settings.temperature)
         else:
             values = {"cls": F.cross_entropy(logits, targets)}
-        weight_of = {"kd": 1.0} if outputs.teacher_logits is not None else self.loss_weights()
+        weight_of = self.loss_weights()
         stats, correct = classified(logits, targets)
         return StepOutput({name: Term(weight_of[name], value) for name, value in values.items()}, stats, correct)
 
@@ -97,16 +97,19 @@ class Foster(Method):
         """Cross-entropy to the teacher's probabilities, those of rarer classes raised; 0-d."""
         assert self.settings.temperature is not None
         taught = (teacher_logits / self.settings.temperature).softmax(dim=1)
-        taught = taught * self._weights(logits, self.settings.compression_beta)
+        taught = taught * self._class_weights(logits, self.settings.compression_beta)
         return F.cross_entropy(logits / self.settings.temperature, taught / taught.sum(dim=1, keepdim=True))
 
-    def _weights(self, logits: Tensor, beta: float) -> Tensor:
-        """[C]; all 1 where nothing has been counted."""
-        counts = torch.ones(logits.shape[1]) if self.counts is None else self.counts
-        return class_weights(counts, beta).to(logits)
+    def _class_weights(self, logits: Tensor, beta: float) -> Tensor:
+        """[C], where the logits are: moved there once a task, since a copy makes the device wait."""
+        if self._weights[beta].device != logits.device:
+            self._weights[beta] = self._weights[beta].to(logits.device)
+        return self._weights[beta]
 
     def loss_weights(self) -> dict[str, float]:
-        """Those of boosting; compression has the one term `kd`."""
+        """Those of the present phase: boosting has three terms, compression one."""
+        if self.network.student is not None:
+            return {"compression": 1.0}
         return {"cls": 1.0, "aux": 1.0, "kd": self.settings.kd_weight} if self.network.boosted else {"cls": 1.0}
 
     def end_task(self) -> None:
@@ -125,9 +128,9 @@ class Foster(Method):
         return Prediction(scores, wide(own.features))
 
     def compiled(self) -> Sequence[nn.Module]:
-        """The branch that boosts, or the first task's backbone."""
-        network = self.network
-        return [network.boosted.branch if network.boosted else network.deployed.get_submodule("backbone")]
+        """The branch that boosts; before and after boosting the one backbone."""
+        deployed = self.network.deployed
+        return [deployed.backbone if isinstance(deployed, IncrementalNet) else deployed.branch]
 
     def deployed(self) -> Sequence[nn.Module]:
         """The compressed network: what it was taught by is needed for its head of evaluation alone."""

@@ -1,5 +1,9 @@
 """MEMO: A Model or 603 Exemplars (Zhou et al., ICLR 2023, arXiv 2205.13218)."""
 
+from collections.abc import Sequence
+
+from torch import nn
+
 from cil.methods.expanding import ExpandingMethod
 
 USES = ("memory",)
@@ -13,6 +17,10 @@ class MEMO(ExpandingMethod):
     """
 
     shared = True
+
+    def compiled(self) -> Sequence[nn.Module]:
+        """The shared stages too."""
+        return [self.network.trunk, *super().compiled()]
 
     def step_cost(self, task: int) -> float:
         """Through the frozen last stages two passes each: the shared stages below get gradients."""

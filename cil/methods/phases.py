@@ -55,11 +55,13 @@ def kept_apart(first: int, share: float) -> tuple[Selection, Selection]:
     """Two selections that part a task's images: those to train with, and as many of each class that are held out.
 
     Held out are the last ones of each class, `share` of the exemplars of the old class (position below `first`) that
-    has fewest.
+    has fewest, and at most half of the smallest class.
     """
 
     def held(targets: np.ndarray) -> np.ndarray:
-        count = int(share * np.bincount(targets)[:first].min() + 1e-9)
+        counts = np.bincount(targets)
+        # Never more than half of a class that is smaller than the exemplars of others.
+        count = min(int(share * counts[:first].min() + 1e-9), int(counts.min()) // 2)
         classes = (np.flatnonzero(targets == c) for c in np.unique(targets))
         return np.sort(np.concatenate([rows[len(rows) - count :] for rows in classes]))
 

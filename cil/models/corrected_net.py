@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from cil.config.schema import BackboneConfig
 from cil.models.distilling_net import DistillingNet
+from cil.models.heads import wide
 
 
 class Correction(nn.Module):
@@ -18,8 +19,8 @@ class Correction(nn.Module):
         self.beta = nn.Parameter(torch.zeros(()))
 
     def forward(self, logits: Tensor) -> Tensor:
-        """Of any shape."""
-        return self.alpha * logits + self.beta
+        """Of any shape; in half precision alpha could not move in small steps, so never below float32."""
+        return self.alpha * wide(logits) + self.beta
 
 
 class CorrectedNet(DistillingNet):

@@ -41,20 +41,19 @@ class BoostedNet(nn.Module):
         with torch.no_grad():
             self.head.weight[: old.known, :width] = 0
         self.aux_head = fresh_linear(width, self.known, stream)
+        self.frozen = False
         self.to(next(self.branch.parameters()))
 
     def train(self, mode: bool = True) -> Self:
         """Like nn.Module.train, but what is frozen stays in eval mode."""
-        super().train(mode)
+        super().train(mode and not self.frozen)
         self.old.eval()
-        if not next(self.branch.parameters()).requires_grad:
-            self.eval_all()
         return self
 
-    def eval_all(self) -> None:
-        """Everything in eval mode: as a teacher."""
-        for module in self.modules():
-            module.training = False
+    def freeze(self) -> None:
+        """All of it is a teacher from now on."""
+        self.frozen = True
+        self.requires_grad_(False).eval()
 
     def forward(self, images: Tensor) -> FosterOutputs:
         """Images [B, 3, H, W] -> what boosting needs."""
@@ -106,7 +105,7 @@ class FosterNet(nn.Module):
         assert self.boosted is not None
         self.student = copy.deepcopy(self.boosted.old).requires_grad_(True)
         self.student.grow(new_classes, stream)
-        self.boosted.requires_grad_(False)
+        self.boosted.freeze()
         self.train(self.training)
 
     def forward(self, images: Tensor) -> FosterOutputs:

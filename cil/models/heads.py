@@ -34,3 +34,8 @@ def aligned_weight(weight: Tensor, old: int) -> Tensor:
     norms = weight.norm(dim=1)
     scale = norms[:old].mean() / norms[old:].mean()
     return torch.cat([weight[:old], weight[old:] * scale])
+
+
+def wide(scores: Tensor) -> Tensor:
+    """Half precision widened to float32, for losses and evaluation."""
+    return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores

@@ -1,5 +1,5 @@
-"""The interpolations that conf/ uses: `${cil.preset:…}`, `${cil.if_split:…}`, `${cil.plain_augment:…}`,
-`${cil.nonce:}`, `${cil.run_id:}`, `${cil.groups:}`.
+"""The interpolations that conf/ uses: `${cil.preset:…}`, `${cil.if_split:…}`, `${cil.published:…}`,
+`${cil.plain_augment:…}`, `${cil.nonce:}`, `${cil.run_id:}`, `${cil.groups:}`.
 """
 
 import secrets

@@ -175,14 +175,15 @@ def _check_device(device: str) -> None:
 
 def _check_exemplars(config: RunConfig, sizes: list[int], classes: int) -> None:
     """Whether the budget holds the models, and the exemplars are enough for the method. sizes: of the tasks run."""
-    known = list(accumulate(sizes))
-    images = dict.fromkeys(known, config.memory.size or 0)
+    from cil.data.memory import ExemplarMemory
+
+    images, key = None, "memory.size"
     if config.memory.total_mb is not None:
         # Imports torch, which takes a moment.
         from cil.engine.memory_budget import images_by_known
 
-        images = images_by_known(config, sizes, classes) or images
-    fixed = config.memory.policy is MemoryPolicy.fixed
-    problem = config.method.problem({old: images[old] // (classes if fixed else old) for old in known[:-1]})
+        images, key = images_by_known(config, sizes, classes), "memory.total_mb"
+    memory = ExemplarMemory(config.memory, classes, images)
+    problem = config.method.problem({old: memory.quota(old) for old in list(accumulate(sizes))[:-1]})
     if problem is not None:
-        raise ConfigError(problem)
+        raise ConfigError(f"{key}: {problem}")

@@ -80,8 +80,8 @@ def test_a_continued_run_equals_the_unbroken_one(unbroken, kind, count):
     assert abs(total + share_before(first) - 1) < 1e-9
 
 
-# In a task's last phase, between tasks, and after everything that a task's end changes.
-POINTS = [("step", 19), ("task", 1), ("evaluation", -1)]
+# In the second phase of task 2 where there is one, between tasks, and after everything that a task's end changes.
+POINTS = [("step", 21), ("task", 1), ("evaluation", -1)]
 
 
 @pytest.mark.parametrize("method", [name for name in available_methods() if name != "tagfex"])
@@ -94,6 +94,8 @@ def test_every_method_continues_exactly(method):
         first = make_trainer(*settings, observer=StopAt(kind, last if count < 0 else count))
         with pytest.raises(Stop):
             first.run()
+        if kind == "step":
+            assert first.begun_phases == len(first.method.phases(first.tasks[first.finished_tasks]))
         second = make_trainer(*settings)
         second.load_state_dict(first.observer.state)
         second.run()

@@ -8,6 +8,7 @@ import torch
 
 from cil.errors import ConfigError, DataError
 from cil.methods.phases import kept_apart
+from cil.models.corrected_net import Correction
 from cil.planning.plan import plan
 from tests.engine.test_loop import make_trainer, train, weights
 from tests.methods.networks import batch, begun, copied, cross_entropy, moved, step
@@ -19,6 +20,26 @@ def test_the_last_images_of_each_class_are_held_out_as_many_as_the_memory_can_sp
     rows = held(targets)
     assert rows.tolist() == [7, 8, 19, 20, 29, 30, 39, 40]
     assert sorted([*train_on(targets), *rows]) == list(range(len(targets)))
+
+
+def test_a_class_with_few_images_keeps_half_of_them_to_train_with():
+    targets = np.array([2] * 5 + [0] * 40 + [1] * 40)
+    train_on, held = kept_apart(first=2, share=0.2)
+    assert np.bincount(targets[held(targets)]).tolist() == [2, 2, 2]
+    assert np.bincount(targets[train_on(targets)]).tolist() == [38, 38, 3]
+
+
+def test_a_correction_is_as_fine_in_half_precision():
+    correction = Correction()
+    with torch.no_grad():
+        correction.alpha.fill_(1.003)
+    corrected = correction(torch.ones(2, dtype=torch.bfloat16))
+    torch.testing.assert_close(corrected, torch.full((2,), 1.003))
+
+
+def test_with_a_budget_the_error_names_the_budget():
+    with pytest.raises(ConfigError, match=r"^memory.total_mb: \d exemplars of each of 8 old classes leave none"):
+        plan(["method=bic", "memory.total_mb=0.31"])
 
 
 def test_in_the_setting_of_the_reference():
@@ -84,9 +105,14 @@ def test_the_second_phase_trains_the_newest_correction_and_nothing_else():
     step(method, images, targets)
     assert not any(name.startswith("corrections.") for name in moved(before, method))
     method.begin_phase(1)
+    with torch.no_grad():
+        method.network.corrections[1].alpha.fill_(0.5)
+        method.network.corrections[1].beta.fill_(-2)
     before = copied(method)
-    output = method.loss(method.network(images), targets)
-    torch.testing.assert_close(output.total, cross_entropy(method.network(images).logits, targets))
+    outputs = method.network(images)
+    plain = [outputs.features @ head.weight.T + head.bias for head in method.network.heads]
+    output = method.loss(outputs, targets)
+    torch.testing.assert_close(output.total, cross_entropy(torch.cat([plain[0], 0.5 * plain[1] - 2], 1), targets))
     assert list(output.terms) == ["cls"]
     step(method, images, targets)
     assert moved(before, method) == {"corrections.1.alpha", "corrections.1.beta"}

@@ -6,7 +6,7 @@ import torch
 from cil.config.schema import IcarlLoss
 from cil.methods.wa import WA
 from tests.engine.test_loop import assert_equal_weights, train, weights
-from tests.methods.networks import batch, begun, copied, cross_entropy, moved, soft_cross_entropy, step
+from tests.methods.networks import batch, begun, copied, cross_entropy, moved, soft_cross_entropy, step, tasks
 
 
 def taught(method, images):
@@ -77,16 +77,10 @@ def test_the_teacher_is_the_network_of_the_end_of_the_task_before():
     step(method, *batch(6, 0, 5))
     method.end_task()
     before = {name: value for name, value in copied(method).items() if not name.startswith("teacher.")}
-    method.begin_task(begun_task(5, 2))
+    method.begin_task(tasks(3, 2, 2)[2])
     teacher = method.network.teacher.state_dict()
     assert teacher.keys() == before.keys()
     assert all(torch.equal(teacher[name], before[name]) for name in before)
-
-
-def begun_task(first, size):
-    from cil.data.stream import Task
-
-    return Task(3, tuple(range(first, first + size)), ("x",) * size, first)
 
 
 def test_aligned_rows_have_the_mean_norm_of_the_old_ones():
@@ -149,5 +143,4 @@ def test_wa_without_distillation_and_aligning_is_replay(monkeypatch):
 def test_lambda_is_the_share_of_old_classes():
     shares = [r["loss_weights"]["kd"] for r in train("method=wa", "split=2-2").observer.tasks]
     assert shares == [0, 1 / 2, 2 / 3]
-    shares = [r["loss_weights"]["kd"] for r in train("method=bic", "split=2-2", "memory.size=80").observer.tasks]
-    assert shares == [0, 1 / 2, 2 / 3]
+    assert begun("bic", 5, 5, 5).loss_weights() == {"cls": 1 - 2 / 3, "kd": 2 / 3}

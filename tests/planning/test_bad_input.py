@@ -14,7 +14,10 @@ CASES = [
     (["experiment=basline"], "experiment: no option 'basline'; did you mean baseline?"),
     (["experiment=[baseline,nope]"], "experiment: no option 'nope'"),
     (["debug=smok"], "did you mean smoke?"),
-    (["method=icarl"], "method: no option 'icarl'; valid: finetune, joint, replay, tagfex"),
+    (
+        ["method=ewc"],
+        "method: no option 'ewc'; valid: bic, der, finetune, foster, icarl, joint, lwf, memo, replay, tagfex, wa",
+    ),
     (["trainer=[default]"], "trainer: no option"),
     (["loss@other=ant"], "loss@other: a group has its fixed place"),
     (["+experiment=baseline"], "without the '+'"),
@@ -134,7 +137,10 @@ CASES = [
     (["backbone.name=resnet50"], "backbone.name: no backbone 'resnet50'"),
     (["loss.name=foo"], "loss.name: no loss 'foo'; valid: ant, infonce"),
     (["method=finetune", "method.attention_heads=4"], "method.attention_heads: is a key of another method"),
-    (["method.name=foo"], "method.name: no method 'foo'; valid: finetune, joint, replay, tagfex"),
+    (
+        ["method.name=foo"],
+        "method.name: no method 'foo'; valid: bic, der, finetune, foster, icarl, joint, lwf, memo, replay, tagfex, wa",
+    ),
     (["dataset.source=foo"], "dataset.source: 'foo'"),
     (["augment.resized_crop=true"], "augment.resized_crop"),
     (["augment.mean=[1,2]"], "augment.mean: [1, 2] must hold 3 numbers"),

@@ -31,6 +31,8 @@ def test_the_parameters_are_those_of_the_real_network(method, overrides):
     real = make_method(config)
     for task in tasks:
         real.begin_task(task)
+        for phase in range(len(real.phases(task))):
+            real.begin_phase(phase)
     forecast = make_forecast(config, tasks, CPU)
     assert forecast["parameters"] == sum(p.numel() for p in real.network.parameters())
     assert forecast["tasks"] == len(tasks)
