@@ -96,8 +96,11 @@ def unused(settings: Settings, key: str) -> bool:
 def follows(key: str, a: Settings, b: Settings) -> bool:
     """Whether a difference in `key` only says that one of the two does not use it.
 
-    E.g. loss.ant_beta null against 1.0 beside loss.name infonce against ant.
+    E.g. loss.ant_beta null against 1.0 beside loss.name infonce against ant. Two methods may have keys of one name;
+    each has its own.
     """
+    if key.startswith("method.") and key != "method.name" and a.get("method.name") != b.get("method.name"):
+        return True
     if key == "method.name" or not (unused(a, key) or unused(b, key)):
         return False
     return any(a.get(owner) != b.get(owner) for owner in owners(a, key) | owners(b, key))
