@@ -65,6 +65,17 @@ def untimed(record: dict) -> dict:
     return {key: value for key, value in record.items() if not key.startswith("time/") and key != "train_seconds"}
 
 
+def assert_continues(second: Trainer, whole: Trainer) -> None:
+    """`second`, continued from the middle of such a run, has ended exactly like the unbroken one."""
+    assert_equal_weights(second, whole)
+    records = [untimed(r) for r in whole.observer.epochs]
+    continued = [untimed(r) for r in second.observer.epochs]
+    assert continued == records[len(records) - len(continued) :]
+    for part in ("history", "memory"):
+        assert getattr(second.task_end, part).state_dict() == getattr(whole.task_end, part).state_dict()
+    assert list(map(untimed, second.task_end.task_records)) == list(map(untimed, whole.task_end.task_records))
+
+
 def test_a_run_repeats_bit_for_bit_whatever_the_global_random_state():
     first = train()
     torch.manual_seed(5)

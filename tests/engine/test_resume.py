@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cil.config.methods import available_methods
-from tests.engine.test_loop import Watcher, assert_equal_weights, make_trainer, untimed
+from tests.engine.test_loop import Watcher, assert_continues, make_trainer
 
 SETTINGS = ("loss=ant_adaptive", "margin_schedule.gap_ratio=0.8", "trainer.eval_every=1", "dataset.holdout_per_class=2")
 
@@ -68,14 +68,7 @@ def test_a_continued_run_equals_the_unbroken_one(unbroken, kind, count):
     second = make_trainer(*SETTINGS)
     second.load_state_dict(first.observer.state)
     second.run()
-    assert_equal_weights(second, unbroken)
-    records = [untimed(r) for r in unbroken.observer.epochs]
-    continued = [untimed(r) for r in second.observer.epochs]
-    assert continued == records[len(records) - len(continued) :]
-    assert second.task_end.history.state_dict() == unbroken.task_end.history.state_dict()
-    assert second.task_end.memory.state_dict() == unbroken.task_end.memory.state_dict()
-    tasks = [untimed(r) for r in second.task_end.task_records]
-    assert tasks == [untimed(r) for r in unbroken.task_end.task_records]
+    assert_continues(second, unbroken)
     total = sum(step.cost for step in second.observer.steps)
     assert abs(total + share_before(first) - 1) < 1e-9
 
@@ -99,12 +92,7 @@ def test_every_method_continues_exactly(method):
         second = make_trainer(*settings)
         second.load_state_dict(first.observer.state)
         second.run()
-        assert_equal_weights(second, whole)
-        records = [untimed(r) for r in whole.observer.epochs]
-        continued = [untimed(r) for r in second.observer.epochs]
-        assert continued == records[len(records) - len(continued) :]
-        tasks = [untimed(r) for r in second.task_end.task_records]
-        assert tasks == [untimed(r) for r in whole.task_end.task_records]
+        assert_continues(second, whole)
 
 
 def share_before(trainer) -> float:

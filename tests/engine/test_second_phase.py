@@ -12,7 +12,7 @@ from cil.methods.phases import Phase, balanced, main_phase
 from cil.methods.replay import Replay
 from cil.planning.plan import compose_jobs
 from tests.commands import changed
-from tests.engine.test_loop import SMALL, Watcher, assert_equal_weights, untimed
+from tests.engine.test_loop import SMALL, Watcher, assert_continues
 from tests.engine.test_resume import Stop, StopAt
 
 NO_MILESTONES = ("optimizer.init_milestones=[]", "optimizer.inc_milestones=[]")
@@ -87,11 +87,7 @@ def test_a_run_stopped_in_any_phase_continues_exactly(unbroken, kind, count):
     second = trainer_of(PhaseWatcher())
     second.load_state_dict(first.observer.state)
     second.run()
-    assert_equal_weights(second, unbroken)
-    records = [untimed(r) for r in unbroken.observer.epochs]
-    continued = [untimed(r) for r in second.observer.epochs]
-    assert continued == records[len(records) - len(continued) :]
-    assert second.task_end.history.state_dict() == unbroken.task_end.history.state_dict()
+    assert_continues(second, unbroken)
 
 
 def test_the_balanced_images_differ_from_task_to_task_and_never_with_the_clock():
