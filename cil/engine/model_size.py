@@ -1,7 +1,7 @@
 """How large a method's model is after each task: measured, or told beforehand without training."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from cil.config.schema import RunConfig
 from cil.config.typed import plain, typed
-from cil.data.stream import Task
+from cil.data.stream import Task, TaskStream
 from cil.methods import make_method
 from cil.methods.base import Method
 
@@ -51,28 +51,25 @@ def _network_settings(config: RunConfig) -> str:
 
 @lru_cache(maxsize=64)
 def _sizes_by_task(settings: str, task_sizes: tuple[int, ...]) -> tuple[ModelSize, ...]:
-    config, first, found = typed(json.loads(settings)), 0, []
+    tasks = TaskStream(range(sum(task_sizes)), task_sizes, list(map(str, range(sum(task_sizes))))).tasks
     with torch.random.fork_rng(devices=[]), torch.device("meta"), WithoutDraws():
-        method = make_method(config)
-        for number, size in enumerate(task_sizes, start=1):
-            classes = tuple(range(first, first + size))
-            task = Task(number, classes, tuple(map(str, classes)), first)
-            method.begin_task(task)
-            for phase in range(len(method.phases(task))):
-                method.begin_phase(phase)
-            found.append(model_size(method))
-            first += size
-    return tuple(found)
+        return tuple(map(model_size, _growing(typed(json.loads(settings)), tasks)))
+
+
+def _growing(config: RunConfig, tasks: Sequence[Task]) -> Iterator[Method]:
+    """One method, each time it has begun every phase of one more task."""
+    method = make_method(config)
+    for task in tasks:
+        method.begin_task(task)
+        for phase in range(len(method.phases(task))):
+            method.begin_phase(phase)
+        yield method
 
 
 def grown(config: RunConfig, tasks: Sequence[Task]) -> Method:
     """A throw-away method that has begun every phase of every task. Its tensors have shapes, no memory, no values."""
     with torch.device("meta"), WithoutDraws():
-        method = make_method(config)
-        for task in tasks:
-            method.begin_task(task)
-            for phase in range(len(method.phases(task))):
-                method.begin_phase(phase)
+        *_, method = _growing(config, tasks)
     return method
 
 

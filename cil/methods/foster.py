@@ -69,9 +69,9 @@ class Foster(Method):
             self.network.compress(self.task.size, self.stream("student", self.task.number))
 
     def count_images(self, counts: Sequence[int]) -> None:
-        """Class weights follow from them, for the betas of both phases."""
+        """Class weights follow from them, with values even where the network has none (forecast)."""
         betas = (self.settings.boosting_beta, self.settings.compression_beta)
-        self._weights = {beta: class_weights(torch.tensor(counts), beta) for beta in betas}
+        self._weights = {beta: class_weights(torch.tensor(counts, device="cpu"), beta) for beta in betas}
 
     def loss(self, outputs: FosterOutputs, targets: Tensor) -> StepOutput:
         """The terms of the present phase; see Method.loss."""

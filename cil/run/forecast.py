@@ -89,6 +89,8 @@ def dry_steps(method: Method, config: RunConfig, classes: int, device: torch.dev
     with torch.no_grad():
         for tensor in (*network.parameters(), *network.buffers()):
             tensor.zero_()
+    # The last phase may train two numbers (bic); what a phase has added to the network (foster) stays.
+    method.begin_phase(0)
     network.train()
     method.begin_epoch(0, config.trainer.inc_epochs)
     optimizer = make_optimizer(network.parameters(), main_phase(config, first=False), config.optimizer.momentum)

@@ -149,3 +149,11 @@ def test_the_peak_is_that_of_the_real_step():
     torch.cuda.reset_peak_memory_stats(device)
     dry_steps(real, config, tasks[-1].known, device)
     assert abs(torch.cuda.max_memory_allocated(device) / forecast["peak_bytes"] - 1) < 0.1
+
+
+@pytest.mark.parametrize("name", ["bic", "foster"])
+def test_dry_steps_train_what_the_main_phase_trains(name):
+    config, tasks = job(f"method={name}", "trainer.max_tasks=2", "trainer.batch_size=8")
+    method = grown(config, tasks)
+    dry_steps(method, config, tasks[-1].known, CPU)
+    assert max(parameter.numel() for parameter in method.network.parameters() if parameter.grad is not None) > 1000
