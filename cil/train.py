@@ -7,6 +7,8 @@ data and method and trains (cil/run/experiment.py, cil/engine/loop.py).
 import os
 import signal
 import sys
+from types import ModuleType
+from typing import Any
 
 import hydra
 
@@ -90,5 +92,16 @@ def _stop(message: str, code: int) -> int:
     return code
 
 
+class _Callable(ModuleType):
+    """This module, which `cil.train(...)` can call: the name is that of the command and of the function."""
+
+    def __call__(self, *overrides: str, **settings: Any) -> Any:
+        """See cil.api.start.train."""
+        from cil.api.start import train
+
+        return train(*overrides, **settings)
+
+
 if __name__ == "__main__":
     sys.exit(main())
+sys.modules[__name__].__class__ = _Callable

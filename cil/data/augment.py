@@ -94,11 +94,14 @@ class Augmenter:
     def _normalise(self, images: Tensor) -> Tensor:
         """(pixel / 255 - mean) / std of each channel."""
         if images.device not in self._scale:
-            mean = torch.tensor(self._cfg.mean, dtype=torch.float64)[:, None, None]
-            std = torch.tensor(self._cfg.std, dtype=torch.float64)[:, None, None]
-            self._scale[images.device] = (
-                to_device((255 * mean).to(torch.float32), images.device),
-                to_device((1 / (255 * std)).to(torch.float32), images.device),
-            )
+            offset, factor = normalisation(self._cfg)
+            self._scale[images.device] = to_device(offset, images.device), to_device(factor, images.device)
         offset, factor = self._scale[images.device]
         return images.to(torch.float32).sub_(offset).mul_(factor)
+
+
+def normalisation(cfg: AugmentConfig) -> tuple[Tensor, Tensor]:
+    """(offset, factor), float32 [3, 1, 1]: a pixel in 0..255 is normalised as (pixel - offset) * factor."""
+    mean = torch.tensor(cfg.mean, dtype=torch.float64)[:, None, None]
+    std = torch.tensor(cfg.std, dtype=torch.float64)[:, None, None]
+    return (255 * mean).to(torch.float32), (1 / (255 * std)).to(torch.float32)

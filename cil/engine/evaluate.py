@@ -13,7 +13,7 @@ from cil.data.loader import BatchLoader
 from cil.data.stream import Task
 from cil.engine.metrics import Row, kinds
 from cil.methods.base import Method, Prediction
-from cil.methods.heads import NME
+from cil.methods.heads import CLASSIFIER, NME
 
 Autocast = Callable[[], AbstractContextManager]
 
@@ -26,8 +26,13 @@ class Scores:
     """int64 [C]."""
     hits: dict[str, np.ndarray | None]
     """int64 [C] by kind (cil.engine.metrics.kinds); None where a kind was not measured."""
-    confusion: np.ndarray
-    """int64 [C, C]: images of class (row) that the classifier took for class (column)."""
+    confusions: dict[str, np.ndarray]
+    """int64 [C, C] by head: images of class (row) that the head took for class (column)."""
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """Of the classifier."""
+        return self.confusions[CLASSIFIER]
 
     def accuracy(self, kind: str, first: int = 0, last: int | None = None) -> float | None:
         """Per cent over the classes first..last-1."""
@@ -110,7 +115,7 @@ class Evaluator:
         device_targets: Tensor | None = None
         heads = evaluation_heads(method)
         hits: dict[str, list[Tensor]] = {kind: [] for kind in kinds(heads)}
-        predicted: list[Tensor] = []
+        predicted: dict[str, list[Tensor]] = {}
         start = classes = 0
         batches = self.loader.eval_batches(subset, indices, self.batch_size)
         for result in predictions(method, batches, self.autocast, self.check):
@@ -119,22 +124,24 @@ class Evaluator:
                 classes = result.logits.shape[1]
             labels = device_targets[start : start + len(result.logits)]
             start += len(labels)
-            predicted.append(result.logits.argmax(dim=1))
             ranked = dict(result.scores)
             if class_means is not None:
-                # Nearest first: the negative distance is the score.
-                ranked[NME] = -_distances(F.normalize(result.features, dim=1), class_means)
+                ranked[NME] = nearest_mean_scores(result.features, class_means)
             for head, scores in ranked.items():
+                predicted.setdefault(head, []).append(scores.argmax(dim=1))
                 for kind, correct in zip(kinds([head]), _top_k(scores, labels), strict=True):
                     if correct is not None:
                         hits[kind].append(correct)
-        confusion = _confusion(targets, torch.cat(predicted).cpu().numpy(), classes)
-        return Scores(np.bincount(targets, minlength=classes), _count(hits, targets, classes), confusion)
+        confusions = {
+            head: _confusion(targets, torch.cat(parts).cpu().numpy(), classes) for head, parts in predicted.items()
+        }
+        return Scores(np.bincount(targets, minlength=classes), _count(hits, targets, classes), confusions)
 
 
-def _distances(features: Tensor, class_means: Tensor) -> Tensor:
+def nearest_mean_scores(features: Tensor, class_means: Tensor) -> Tensor:
+    """Scores [B, C] of the nearest class mean: minus the distance of the normalised features [B, d] to it."""
     # The matrix-product form loses digits where distances are small and nearly equal.
-    return torch.cdist(features, class_means, compute_mode="donot_use_mm_for_euclid_dist")
+    return -torch.cdist(F.normalize(features, dim=1), class_means, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def _top_k(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:

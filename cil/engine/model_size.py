@@ -60,10 +60,15 @@ def _growing(config: RunConfig, tasks: Sequence[Task]) -> Iterator[Method]:
     """One method, each time it has begun every phase of one more task."""
     method = make_method(config)
     for task in tasks:
-        method.begin_task(task)
-        for phase in range(len(method.phases(task))):
-            method.begin_phase(phase)
+        begin_whole(method, task)
         yield method
+
+
+def begin_whole(method: Method, task: Task) -> None:
+    """Begin `task` and every phase of it: afterwards the method has the shape that it has after the task."""
+    method.begin_task(task)
+    for phase in range(len(method.phases(task))):
+        method.begin_phase(phase)
 
 
 def grown(config: RunConfig, tasks: Sequence[Task]) -> Method:

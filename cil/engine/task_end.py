@@ -44,6 +44,8 @@ class TaskEnd:
         self.history = AccuracyHistory(heads)
         self.val_history = AccuracyHistory(heads)
         self.task_records: list[Record] = []
+        self.confusions: dict[int, dict[str, Tensor]] = {}
+        """Task -> head -> test images int32 [C, C] of class (row) taken for class (column), after that task."""
 
     def finish(self, task: Task, epoch_record: Record, facts: Record) -> Record:
         """Memory, the method's own end of the task, evaluation, in this order.
@@ -68,6 +70,8 @@ class TaskEnd:
             "new_classes_at_chance": scores["test"].at_chance(task.first),
             "loss_weights": self.method.loss_weights(),
         }
+        confusions = scores["test"].confusions
+        self.confusions[task.number] = {head: torch.from_numpy(c).to(torch.int32) for head, c in confusions.items()}
         record = self._record(task) | facts
         indices, targets = self._at_hand(task)
         pictures = self.pictures.collect(self.method, tasks, scores["test"], indices, targets)
@@ -143,6 +147,7 @@ class TaskEnd:
             "history": self.history.state_dict(),
             "val_history": self.val_history.state_dict(),
             "task_records": list(self.task_records),
+            "confusions": dict(self.confusions),
         }
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
@@ -153,3 +158,4 @@ class TaskEnd:
         self.history.load_state_dict(state["history"])
         self.val_history.load_state_dict(state["val_history"])
         self.task_records = list(state["task_records"])
+        self.confusions = dict(state.get("confusions", {}))  # 0.1.0 kept none

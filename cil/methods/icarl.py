@@ -4,6 +4,7 @@ from torch import Tensor
 
 from cil.config.schema import IcarlConfig, IcarlLoss
 from cil.methods.distilling import DistillingMethod, one_hot, sigmoid_cross_entropy
+from cil.methods.heads import NME
 
 USES = ("memory",)
 PUBLISHED = {"optimizer.inc_milestones": [80, 120]}
@@ -18,6 +19,7 @@ class ICaRL(DistillingMethod):
     """
 
     settings: IcarlConfig
+    judged_by = NME
 
     @property
     def bce(self) -> bool:

@@ -162,6 +162,11 @@ class CheckpointFolder:
                 return state
         return None
 
+    def models(self, tasks: int) -> dict[int, Path]:
+        """Files that hold a model, by the task it was kept after; the final model is that of the last of `tasks`."""
+        final = {tasks: path for path in self._labelled("final-")}  # noqa: B035  (there is at most one)
+        return final | {int(path.name.split("-")[1]): path for path in self._labelled("task-")}
+
     def remove_resumable(self) -> None:
         """Remove what a finished run does not need to be evaluated."""
         for path in self._labelled("t0"):

@@ -33,11 +33,16 @@ def write_atomically(path: Path, text: str, durable: bool = True) -> None:
 
     durable: also after a power failure; not worth the wait for what is written again in seconds.
     """
+    write_bytes_atomically(path, text.encode(), durable)
+
+
+def write_bytes_atomically(path: Path, content: bytes, durable: bool = True) -> None:
+    """The same for bytes. Raises OSError."""
     # One name, not one for each process: what a killed process left is overwritten. The lock allows one writer.
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with temporary.open("w") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(content)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

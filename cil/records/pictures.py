@@ -44,7 +44,7 @@ def task_pictures(records: list[Record], index: int) -> Iterator[Picture]:
     if matrix:
         yield _picture("figures/accuracy_matrix", task, _draw_accuracy, matrix)
     if "confusion" in data:
-        yield _picture("figures/confusion_matrix", task, _draw_confusion, data["confusion"])
+        yield _picture("figures/confusion_matrix", task, draw_confusion, data["confusion"])
     if "similarity" in data:
         yield _picture("figures/similarities", task, _draw_similarities, data["similarity"])
 
@@ -82,17 +82,23 @@ def _draw_accuracy(axes: "Axes", rows: list[list[float | None]], task: int) -> N
     axes.set(xlabel="test images of task", ylabel="after task", title=f"Accuracy matrix after task {task}")
 
 
-def _draw_confusion(axes: "Axes", data: dict[str, Any], task: int) -> None:
+def draw_confusion(axes: "Axes", data: dict[str, Any], task: int) -> None:
+    """A confusion matrix, each row in per cent of itself.
+
+    data: `counts` [C, C]; `unit`, class or task; `starts`, where lines are drawn; `names` of the rows, if any.
+    """
     counts = np.asarray(data["counts"], dtype=float)
     shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     _heat_map(axes, shares, "share of the row (%)", zeros=False)
     for start in data["starts"][1:]:
         axes.axhline(start - 0.5, color="white", linewidth=1)
         axes.axvline(start - 0.5, color="white", linewidth=1)
-    names = [str(i + (data["unit"] == "task")) for i in range(len(counts))]
+    names = data.get("names") or [str(i + (data["unit"] == "task")) for i in range(len(counts))]
     for side in "xy":
         _ticks(axes, list(range(len(counts))), names, side)
-    unit = "class (position in task order)" if data["unit"] == "class" else "task"
+    if data.get("names"):
+        axes.tick_params(axis="x", rotation=90)
+    unit = "class (position in task order)" if data["unit"] == "class" and not data.get("names") else data["unit"]
     axes.set(xlabel=f"predicted {unit}", ylabel=f"true {unit}", title=f"Confusion matrix after task {task}")
 
 

@@ -23,6 +23,7 @@ from cil.errors import ConfigError, DataError
 from cil.planning.plan import Job
 from cil.planning.stored import canonical, refuse_differences
 from cil.records.checkpoint import CheckpointFolder
+from cil.records.confusion import write_confusions
 from cil.records.folder import RunFolder, finished_result, holds_work, read_status, refuse_unfinished, write_atomically
 from cil.records.lock import locked
 from cil.records.recorder import Recorder
@@ -243,6 +244,8 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
         seconds = time.monotonic() - started
         result = build_result(config, job.run_id, trainer, seconds, threads, shares) | {"forecast": forecast}
         recorder.summarise(job.effective)
+        counts = trainer.task_end.confusions
+        write_confusions(folder.path, {t: {h: c.numpy() for h, c in heads.items()} for t, heads in counts.items()})
         saver.finish(trainer.state_dict())
     finally:
         display.close()

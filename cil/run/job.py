@@ -14,10 +14,17 @@ from omegaconf import DictConfig
 
 from cil.config.class_list import hash_of_result, names_hash
 from cil.errors import ConfigError, DataError
-from cil.planning.plan import Job, job_from_composed
+from cil.planning.plan import Job, Plan, job_from_composed
 from cil.planning.resolvers import register
 from cil.planning.stored import refuse_differences, stored_config
-from cil.records.folder import finished_result, is_empty, read_status, refuse_unfinished, remove_if_unused
+from cil.records.folder import (
+    finished_result,
+    holds_work,
+    is_empty,
+    read_status,
+    refuse_unfinished,
+    remove_if_unused,
+)
 from cil.run.signals import Interrupted
 
 register()  # also where another process imports this module to run a job of a sweep
@@ -77,10 +84,33 @@ def continue_run(job: Job, folder: Path) -> float | None:
 def repeat_run(job: Job, source: Path) -> float | None:
     """Start a new run of the configuration stored in `source`. Raises ConfigError if its class list was edited."""
     refuse_edited_list(job, source)
-    name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(3)}"
-    folder = Path("outputs") / job.config.name / name
+    folder = _new_folder(job)
     with _removed_if_unused(folder):
         return _run(job, folder, resume=False)
+
+
+def start_run(planned: Plan, folder: Path | None) -> Path:
+    """Run a plan's one job without Hydra; the folder it is in.
+
+    A `folder` that holds a run of the same settings is continued, or left alone if that is finished. Raises
+    ConfigError where it holds anything else, and what stops the run.
+    """
+    job = planned.jobs[0]
+    if planned.resume is not None:
+        continue_run(job, planned.resume)
+        return planned.resume
+    if planned.rerun is not None:
+        refuse_edited_list(job, planned.rerun)
+    given, folder = folder is not None, folder or _new_folder(job)
+    if holds_work(folder) and not (folder / "config.yaml").is_file():
+        refuse_unfinished(folder)
+    with _removed_if_unused(folder):
+        _run(job, folder, resume=given)
+    return folder
+
+
+def _new_folder(job: Job) -> Path:
+    return Path("outputs") / job.config.name / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(3)}"
 
 
 def refuse_edited_list(job: Job, source: Path) -> None:

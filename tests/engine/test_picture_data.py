@@ -14,7 +14,7 @@ OFF = ("tracking.confusion_matrix=false", "tracking.similarity_histogram=false")
 
 def scores(confusion):
     matrix = np.array(confusion, dtype=np.int64)
-    return Scores(matrix.sum(axis=1), {}, matrix)
+    return Scores(matrix.sum(axis=1), {}, {"classifier": matrix})
 
 
 @pytest.mark.parametrize(

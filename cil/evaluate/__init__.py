@@ -1,0 +1,1 @@
+"""What can be measured of a run once it is over: `python -m cil.evaluate RUN`."""

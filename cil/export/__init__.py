@@ -1,0 +1,1 @@
+"""A run's network as files that work without this project: `python -m cil.export RUN`."""

@@ -1,0 +1,114 @@
+"""Writes a run's network in formats that other programs read, and checks each of them."""
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cil.errors import ConfigError
+from cil.export.card import card, facts
+from cil.export.check import check_elsewhere
+from cil.export.network import ExportedNetwork, example_images, weights
+from cil.records.folder import write_atomically
+from cil.trained.folder import StoredRun
+from cil.trained.model import load_model
+
+FORMATS = {"safetensors": "model.safetensors", "program": "model.pt2", "onnx": "model.onnx"}
+_NEEDS = {"onnx": ("onnx", "onnxscript", "onnxruntime")}
+EXAMPLES = 4
+
+
+def export_run(
+    run: StoredRun,
+    folder: Path | None,
+    formats: Sequence[str],
+    task: int | None,
+    say: Callable[[str], Any] | None = None,
+) -> Path:
+    """Write the files; the folder they are in (default: `export` in the run's).
+
+    say: is told of each file. Raises ConfigError for an unknown format, one whose packages are missing, or a task that
+    was not kept; DataError where a written file cannot be used without this project or gives other logits.
+    """
+    _check_formats(formats)
+    model = load_model(run, task)
+    number = run.check_task(task)
+    folder = run.path / "export" if folder is None else folder
+    folder.mkdir(parents=True, exist_ok=True)
+    network = ExportedNetwork(model)
+    size = run.config.dataset.image_size
+    images = example_images(size, EXAMPLES)
+    with torch.no_grad():
+        logits = network(images)["logits"]
+    for kind in formats:
+        path = folder / FORMATS[kind]
+        difference = _write(kind, path, network, images, logits)
+        told = "" if difference is None else f" (loads without this project; logits differ by {difference:.1g} at most)"
+        if say is not None:
+            say(f"written: {path}{told}")
+    judged_by = model.method.judged_by if model.class_means is not None else "classifier"
+    classes = run.classes[: run.tasks[number - 1].known]
+    write_atomically(folder / "classes.json", json.dumps(facts(run, classes, judged_by), indent=1) + "\n")
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    files = [FORMATS[kind] for kind in formats]
+    write_atomically(folder / "README.md", card(run, number, files, parameters, judged_by))
+    if say is not None:
+        say(f"written: {folder / 'classes.json'}, {folder / 'README.md'}")
+    return folder
+
+
+def _check_formats(formats: Sequence[str]) -> None:
+    if not formats:
+        raise ConfigError(f"formats: is empty; valid: {', '.join(FORMATS)}")
+    for kind in formats:
+        if kind not in FORMATS:
+            raise ConfigError(f"formats: {kind!r} is unknown; valid: {', '.join(FORMATS)}")
+        missing = [package for package in _NEEDS.get(kind, ()) if find_spec(package) is None]
+        if missing:
+            raise ConfigError(f"formats: {kind} needs {', '.join(missing)}; pip install 'cil[{kind}]'")
+
+
+def _write(kind: str, path: Path, network: ExportedNetwork, images: torch.Tensor, logits: torch.Tensor) -> float | None:
+    """Write one format; how far its logits are off, for those that can be run."""
+    if kind == "safetensors":
+        from safetensors.torch import save_file
+
+        save_file(weights(network), path, metadata={"format": "pt"})
+        return None
+    batch = torch.export.Dim("batch", min=1)
+    with _quietly(), torch.no_grad():
+        program = torch.export.export(network, (images,), dynamic_shapes={"images": {0: batch}}, strict=False)
+        if kind == "program":
+            torch.export.save(program, path)
+        else:
+            torch.onnx.export(
+                network,
+                (images,),
+                path,
+                input_names=["images"],
+                output_names=list(network(images)),
+                dynamic_shapes={"images": {0: batch}},
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+    return check_elsewhere(kind, path, images, logits)
+
+
+@contextmanager
+def _quietly() -> Any:
+    """PyTorch's exporters print what no user of a network can act on."""
+    level = logging.getLogger("torch").level
+    logging.getLogger("torch").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.getLogger("torch").setLevel(level)
