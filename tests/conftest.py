@@ -4,6 +4,15 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
 import torch
 
+from tests.finished import Finished, train_finished
+
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A finished run of digits whose networks were kept after each task. Tests share it and do not change it."""
+    return train_finished(tmp_path_factory.mktemp("finished"))

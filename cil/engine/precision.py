@@ -28,4 +28,8 @@ def set_reproducibility(config: TrainerConfig) -> None:
     torch.backends.cudnn.benchmark = not config.deterministic
     # fp32 is fp32: PyTorch's own default rounds the inputs of convolutions to TF32.
     torch.backends.cuda.matmul.fp32_precision = "ieee"
+    # The older switch too: left at its default it contradicts the newer ones, and then torch.export and torch.compile
+    # refuse to work in this process (pytorch/pytorch#179445). The one for recurrent networks likewise.
+    torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cudnn.rnn.fp32_precision = "ieee"  # type: ignore[attr-defined]

@@ -1,0 +1,34 @@
+import pytest
+
+import cil
+from cil.errors import ConfigError
+from tests.finished import Finished
+
+
+def test_a_row_holds_settings_and_figures(finished: Finished):
+    table = cil.runs(finished.path)
+
+    row = table.iloc[0]
+    result = cil.load(finished.path).result
+    assert row["method.name"] == "icarl" and row["seed"] == 1993
+    assert row["incremental_avg_top1"] == result["incremental_avg_top1"]
+    assert row["state"] == "finished" and row["problem"] is None
+
+
+def test_patterns_and_lists_find_each_run_once_and_unfinished_ones_have_a_reason(finished: Finished, tmp_path):
+    first = finished.copy(tmp_path / "a")
+    second = finished.copy(tmp_path / "b")
+    (second / "result.json").unlink()
+
+    by_pattern = cil.runs(str(tmp_path / "**"))
+    by_list = cil.runs([first, second])
+
+    assert by_pattern["path"].tolist() == by_list["path"].tolist() == [str(first), str(second)]
+    assert by_pattern["problem"].fillna("").tolist() == ["", "finished, but result.json is missing"]
+    assert by_pattern["incremental_avg_top1"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("pattern", ["nothing/**", "nothing"])
+def test_no_run_is_an_error(tmp_path, pattern: str):
+    with pytest.raises(ConfigError, match="nothing"):
+        cil.runs(tmp_path / pattern)

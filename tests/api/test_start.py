@@ -1,0 +1,74 @@
+import json
+
+import pytest
+
+import cil
+import cil.train
+from cil.errors import ConfigError
+from tests.commands import train as command
+from tests.finished import Finished
+
+QUICK = {"method": "finetune", "trainer.max_tasks": 1, "trainer.init_epochs": 1, "dataset.max_train_per_class": 10}
+
+
+def test_a_run_from_python_equals_one_from_the_command_line(tmp_path):
+    from_python = cil.train("seed=3", folder=tmp_path / "python", **QUICK)
+    words = [f"{key}={value}" for key, value in QUICK.items()]
+    done = command(*words, "seed=3", "hydra.run.dir=shell", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    one, other = from_python.result, json.loads((tmp_path / "shell" / "result.json").read_text())
+    for key in ("config_id", "matrices", "curves", "tasks"):
+        assert _without_times(one[key]) == _without_times(other[key])
+    assert (tmp_path / "python" / "config.yaml").read_text() == (tmp_path / "shell" / "config.yaml").read_text()
+
+
+def _without_times(value):
+    if isinstance(value, list):
+        return [_without_times(one) for one in value]
+    return {k: v for k, v in value.items() if k != "train_seconds"} if isinstance(value, dict) else value
+
+
+def test_the_same_folder_again_trains_nothing_and_another_setting_is_refused(finished: Finished, tmp_path):
+    folder = tmp_path / "run"
+    first = cil.train(folder=folder, **QUICK)
+    before = (folder / "result.json").stat().st_mtime_ns
+
+    again = cil.train(folder=folder, **QUICK)
+
+    assert again.result == first.result and (folder / "result.json").stat().st_mtime_ns == before
+    with pytest.raises(ConfigError, match="seed: 1993 -> 4"):
+        cil.train("seed=4", folder=folder, **QUICK)
+
+
+def test_without_a_folder_it_goes_below_outputs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    run = cil.train(name="mine", **QUICK)
+
+    assert run.path.parts[:2] == ("outputs", "mine") and run.state == "finished"
+
+
+def test_values_of_python_are_written_as_overrides(finished: Finished):
+    assert cil.load(finished.path).config.checkpoint.keep_tasks is True
+    assert cil.load(finished.path).config.optimizer.init_milestones in ([], None)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "settings", "message"),
+    [
+        (["-m", "seed=1,2"], {}, "-m"),
+        (["seed=1,2"], {}, "seed"),
+        (["dry_run=true"], {}, "starts one run"),
+        (["hydra.run.dir=x"], {}, "folder="),
+        ([], {"trainer__epochs": 3}, "trainer.epochs"),
+    ],
+)
+def test_what_is_not_one_run_is_refused(overrides: list[str], settings: dict, message: str):
+    with pytest.raises(ConfigError, match=message):
+        cil.train(*overrides, **settings)
+
+
+def test_the_module_of_the_command_is_the_function():
+    assert callable(cil.train) and cil.train.main is not None
+    assert "train" in dir(cil)
