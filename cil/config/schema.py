@@ -245,6 +245,9 @@ class TrackingConfig:
     gradient_share_every: int = key(0, rule=at_least(0))
     """Every N epochs of a task (the first and the last too), on one batch: gradient of each loss term in the shared
     net, and cosines. 0: off."""
+    mechanism_every: int = key(0, rule=at_least(0), neutral=0)
+    """Every N epochs of a task (the first and the last too), on one fixed batch: what all eight forms of ANT do with
+    the same similarities, and ANT's gradient beside InfoNCE's (docs/mechanism.md). 0: off."""
 
 
 @dataclass

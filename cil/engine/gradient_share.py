@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor
@@ -29,29 +29,36 @@ def gradient_share(
 
     Changes nothing: parameters keep their `grad`, buffers (batch norm) are restored, nothing random is drawn.
     """
-    network = method.network
-    kept = [(buffer, buffer.clone()) for buffer in network.buffers()]
+    with undisturbed(method):
+        with autocast():
+            parts = method.loss(method.network(views), targets).parts
+        shared = [p for p in method.shared_parameters() if p.requires_grad]
+        gradients = [gradient_of(scale * weight * term, shared) for weight, term in parts.values()]
+    return _figures(list(parts), products(gradients) / scale**2)
+
+
+@contextmanager
+def undisturbed(method: Method) -> Iterator[None]:
+    """Whatever is computed inside leaves no trace: the buffers of the network are put back."""
+    kept = [(buffer, buffer.clone()) for buffer in method.network.buffers()]
     try:
         # Compiled networks free what a second backward pass needs.
         with torch.compiler.set_stance("force_eager"):
-            with autocast():
-                parts = method.loss(network(views), targets).parts
-            shared = [p for p in method.shared_parameters() if p.requires_grad]
-            gradients = [_gradient(scale * weight * term, shared) for weight, term in parts.values()]
+            yield
     finally:
         with torch.no_grad():
             for buffer, value in kept:
                 buffer.copy_(value)
-    return _figures(list(parts), _products(gradients) / scale**2)
 
 
-def _gradient(loss: Tensor, parameters: list[torch.nn.Parameter]) -> tuple[Tensor, ...]:
+def gradient_of(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The gradient of a 0-d loss in each parameter, 0 where it does not depend on it; the graph stays."""
     if not loss.requires_grad:
         return tuple(torch.zeros_like(p) for p in parameters)
     return torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
 
 
-def _products(gradients: list[tuple[Tensor, ...]]) -> Tensor:
+def products(gradients: Sequence[Sequence[Tensor]]) -> Tensor:
     """[k, k] scalar products of k gradients, in float64 on the CPU."""
     total = torch.zeros(len(gradients), len(gradients), dtype=torch.float64)
     for same in zip(*gradients, strict=True):

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from cil.engine.divergence import Place
 from cil.engine.epoch_stats import EpochStats
 from cil.engine.evaluate import Evaluator
 from cil.engine.gradient_share import gradient_share
+from cil.engine.mechanism import FIXED_EPOCH, mechanism
 from cil.engine.observer import Observer, Progress, Record, State
 from cil.engine.picture_data import PictureData
 from cil.engine.step import Stepper
@@ -175,6 +176,9 @@ class Trainer:
         every = self.config.tracking.gradient_share_every
         if every and (epoch % every == 0 or last):
             record |= self._gradient_share(next(iter(self._batches(images, key, 0))), key)
+        every = self.config.tracking.mechanism_every
+        if every and (epoch % every == 0 or last):
+            record |= self._mechanism(images, key)
         return record
 
     def _batches(self, images: tuple[np.ndarray, np.ndarray], key: EpochKey, first_step: int) -> Iterable[TrainBatch]:
@@ -189,6 +193,16 @@ class Trainer:
             return gradient_share(self.method, batch.views, batch.targets, self.stepper.autocast, scale)
         except torch.OutOfMemoryError:
             logger.warning("out of memory for the gradient share of task %d epoch %d", key.task, key.epoch + 1)
+            return {}
+
+    def _mechanism(self, images: tuple[np.ndarray, np.ndarray], key: EpochKey) -> Record:
+        """mechanism/* of the task's fixed batch with the weights of now; empty if memory is too small for it."""
+        scale = self.stepper.scaler.get_scale()
+        batch = next(iter(self._batches(images, replace(key, epoch=FIXED_EPOCH), 0)))
+        try:
+            return mechanism(self.method, batch.views, batch.targets, self.stepper.autocast, scale)
+        except torch.OutOfMemoryError:
+            logger.warning("out of memory for the mechanism of task %d epoch %d", key.task, key.epoch + 1)
             return {}
 
     def _end_epoch(self, record: Record) -> None:

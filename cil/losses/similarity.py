@@ -54,6 +54,12 @@ def compare(
     return Comparison(similarity, split_pairs(similarity, negatives), margin, labels)
 
 
+def same_class(labels: Tensor, negatives: Negatives) -> Tensor:
+    """bool, of the shape of the block [G, A, K]: which negatives have the anchor's own class. labels: [B]."""
+    rows = labels.repeat(2)
+    return split_pairs(rows[:, None] == rows, negatives).negatives
+
+
 def cosine_matrix(anchors: Tensor, columns: Tensor) -> Tensor:
     """Cosine similarity of every row of `anchors` [2B, D] with every row of `columns` [2B, D]: [2B, 2B].
 

@@ -13,7 +13,7 @@ from cil.losses.gap import gap_term
 from cil.losses.nce import info_nce
 from cil.losses.selection import quantiles
 from cil.losses.settings import LossSettings
-from cil.losses.similarity import Comparison, Pairs
+from cil.losses.similarity import Comparison, Pairs, same_class
 from cil.losses.violations import AntTerm, ant_term
 
 EPOCH_MINIMUM = frozenset({"hard_gap_min"})
@@ -48,10 +48,10 @@ class Terms:
 
 
 def measure(compared: Comparison, terms: Terms, loss: Tensor, settings: LossSettings) -> dict[str, Stat]:
-    """All statistics of a batch by name, without gradient. No statistic uses `compared.labels` so far.
+    """All statistics of a batch by name, without gradient; without labels there is no false_negative_share.
 
-    A value is weighted by B, except violation_rate (by negatives) and violation_mean (by active negatives), and
-    except values that the batch has no data for (weight 0).
+    A value is weighted by B, except violation_rate and negatives_above_positive (by negatives), violation_mean and
+    false_negative_share (by active negatives), and except values that the batch has no data for (weight 0).
     """
     with torch.no_grad():
         pairs, margin = compared.pairs.detach(), compared.margin
@@ -74,6 +74,10 @@ def measure(compared: Comparison, terms: Terms, loss: Tensor, settings: LossSett
         stats |= {"gap": Stat(gap, weight), "ant_above_floor": Stat(values["ant"] - ant.floor, weight)}
         stats |= _hardness(pairs, weight)
         stats |= _violations(ant.violations, batch)
+        stats["negatives_above_positive"] = _above_positive(pairs)
+        if compared.labels is not None:
+            same = same_class(compared.labels, settings.negatives)
+            stats["false_negative_share"] = _false_negatives(ant.violations > 0, same)
         if ant.kept is not None:
             stats |= _kept(pairs.negatives, ant.violations, ant.kept, batch)
         return stats
@@ -117,6 +121,20 @@ def _violations(violations: Tensor, batch: int) -> dict[str, Stat]:
         "v_p90": Stat(p90, batch),
         "v_p95": Stat(p95, batch),
     }
+
+
+def _above_positive(pairs: Pairs) -> Stat:
+    """Share of the negatives that are more similar to their anchor than its positive is."""
+    groups, anchors, _ = pairs.negatives.shape
+    above = pairs.negatives > pairs.positives[: groups * anchors].view(groups, anchors, 1)
+    count = pairs.negatives.numel()
+    return Stat(torch.count_nonzero(above).to(pairs.positives.dtype) / max(count, 1), count)
+
+
+def _false_negatives(active: Tensor, same: Tensor) -> Stat:
+    """Share of the active negatives [G, A, K] that are images of the anchor's own class."""
+    count = torch.count_nonzero(active)
+    return Stat(torch.count_nonzero(active & same) / count.clamp_min(1), count)
 
 
 def _kept(negatives: Tensor, violations: Tensor, kept: Tensor, batch: int) -> dict[str, Stat]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cil.config.schema import RunConfig
 from cil.data.stream import Task
-from cil.losses.base import Stat
+from cil.losses.base import ContrastiveLoss, Stat
 from cil.methods.heads import CLASSIFIER
 from cil.methods.phases import Phase, main_phase
 from cil.models.heads import wide as wide
@@ -154,6 +154,18 @@ class Method(ABC):
         contrastive loss pairs them, of any shape; None without such a loss. The network is in eval mode.
         """
         return None
+
+    def compared(self, outputs: Any) -> Mapping[str, tuple[Tensor, Tensor]]:
+        """Rows and columns [2B, D] that the contrastive loss of a batch compares, by the name of its term."""
+        return {}
+
+    def contrast(self) -> tuple[ContrastiveLoss, float] | None:
+        """The contrastive loss and its margin in the present epoch; None without one."""
+        return None
+
+    def contrast_networks(self) -> Mapping[str, nn.Module]:
+        """The networks that the contrastive loss trains, by name, of which `tracking.mechanism_every` tells."""
+        return {}
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """The parameters that all loss terms are about, of which `tracking.gradient_share_every` tells."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cil.config.schema import RunConfig, TagFexConfig
 from cil.data.stream import Task
-from cil.losses.base import LossOutput, Stat, make_loss
+from cil.losses.base import ContrastiveLoss, LossOutput, Stat, make_loss
 from cil.losses.margins import MarginSchedule
 from cil.losses.settings import LossSettings
 from cil.losses.similarity import cosine_matrix, split_pairs
@@ -63,17 +63,18 @@ class TagFex(Method):
         weights = self.loss_weights()
         values: dict[str, Tensor] = {"cls": F.cross_entropy(wide(outputs.logits), rows)}
         contrastive: dict[str, LossOutput] = {}
-        if weights["contrast"]:
-            contrastive["contrast"] = self._contrastive(outputs.embeddings, outputs.embeddings, targets)
+        pairs = self.compared(outputs)
+        # One after the other: the order in which the graph grows decides how gradients are rounded.
+        if "contrast" in pairs:
+            contrastive["contrast"] = self._contrastive(*pairs["contrast"], targets)
             values["contrast"] = contrastive["contrast"].loss
         active = None
         if outputs.teacher_embeddings is not None:
             expansion, active = self._expansion_terms(outputs, rows, values["cls"], weights)
             values |= expansion
-            if weights["distill"]:
-                assert outputs.predicted is not None
-                contrastive["distill"] = self._contrastive(outputs.predicted, outputs.teacher_embeddings, targets)
-                values["distill"] = contrastive["distill"].loss
+        if "distill" in pairs:
+            contrastive["distill"] = self._contrastive(*pairs["distill"], targets)
+            values["distill"] = contrastive["distill"].loss
         # Only the contrastive term of the images themselves is opened into its parts (tracking.gradient_share_every).
         opened = {"contrast": contrastive["contrast"].parts} if "contrast" in contrastive else {}
         terms = {name: Term(weights[name], value, opened.get(name, {})) for name, value in values.items()}
@@ -115,6 +116,27 @@ class TagFex(Method):
             active = ((trans_cls < cls) & (new.sum() > 0)).to(cls.dtype).detach()
             terms["transfer"] = active * (divergence * new).sum() / new_rows
         return terms, active
+
+    def compared(self, outputs: TrainOutputs) -> dict[str, tuple[Tensor, Tensor]]:
+        """The embeddings with themselves; from task 2 on also the predicted ones with the teacher's."""
+        weights = self.loss_weights()
+        pairs = {}
+        if weights["contrast"]:
+            pairs["contrast"] = (outputs.embeddings, outputs.embeddings)
+        if outputs.teacher_embeddings is not None and weights["distill"]:
+            assert outputs.predicted is not None
+            pairs["distill"] = (outputs.predicted, outputs.teacher_embeddings)
+        return pairs
+
+    def contrast(self) -> tuple[ContrastiveLoss, float] | None:
+        """The loss of both branches."""
+        return None if self.contrastive_loss is None else (self.contrastive_loss, self.margin)
+
+    def contrast_networks(self) -> dict[str, nn.Module]:
+        """The task-agnostic net, its projector and, from task 2 on, the predictor."""
+        network = self.network
+        parts = {"ta_net": network.ta_net, "projector": network.projector, "predictor": network.predictor}
+        return {name: part for name, part in parts.items() if part is not None}
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Those of the task-agnostic net."""

@@ -112,6 +112,12 @@ class Naive:
     def gap(self) -> float:
         return mean(self.positives()) - mean(self.sims[i][j] for i, j in self.pairs)
 
+    def false_negative_share(self, labels: list[int]) -> float:
+        """Share of the active negatives with the class of their anchor."""
+        batch = len(labels)
+        active = [pair for pair, violation in self.violations.items() if violation > 0]
+        return mean(float(labels[i % batch] == labels[j % batch]) for i, j in active)
+
     def stats(self) -> dict[str, float]:
         sims, rows = self.sims, len(self.sims)
         negatives = [sims[i][j] for i, j in self.pairs]
@@ -134,6 +140,9 @@ class Naive:
             "hard_negative_similarity": mean(hardest.values()),
             "hard_gap": mean(hard_gaps),
             "hard_gap_min": min(hard_gaps),
+            "negatives_above_positive": mean(
+                float(sims[i][j] > sims[i][(i + rows // 2) % rows]) for i, j in self.pairs
+            ),
         }
         if self.settings.hard_negative_ratio is not None:
             stats["kept_violation_rate"] = sum(self.violations[pair] > 0 for pair in self.kept) / len(self.kept)

@@ -59,7 +59,8 @@ def test_a_new_module_with_build_and_a_formula_is_enough(tmp_path, monkeypatch):
     assert float(output.loss.detach()) == pytest.approx(2 * apart - together)
     output.loss.backward()
     assert anchors.grad is not None and anchors.grad.abs().max() > 1e-3
-    wanted = ContrastiveLoss(Ant(LossSettings.of(LossConfig())), LossSettings.of(LossConfig()))(anchors, columns, 0.3)
+    settings = LossSettings.of(LossConfig())
+    wanted = ContrastiveLoss(Ant(settings), settings)(anchors, columns, 0.3, labels)
     assert output.stats.keys() == wanted.stats.keys()
     for name in output.stats.keys() - {"total"}:
         assert torch.equal(output.stats[name].value, wanted.stats[name].value), name
@@ -67,7 +68,7 @@ def test_a_new_module_with_build_and_a_formula_is_enough(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["ant", "infonce"])
-def test_labels_change_nothing_so_far(name):
+def test_labels_are_counted_and_change_nothing(name):
     anchors, columns = batch(4)
     loss = make_loss(LossConfig(name=name))
     plain, labelled = loss(anchors, columns, 0.3), loss(anchors, columns, 0.3, torch.tensor([1, 1, 0, 2]))

@@ -27,7 +27,10 @@ def test_epoch_values_are_pooled_or_weighted_by_images(negatives):
     batches = [each.stats() for each in naive]
     violations = [v for each in naive for v in each.violations.values()]
     active = [v for v in violations if v > 0]
+    weights = [len(each.pairs) for each in naive]
+    above = [each["negatives_above_positive"] for each in batches]
     special = {
+        "negatives_above_positive": sum(w * x for w, x in zip(weights, above, strict=True)) / sum(weights),
         "violation_rate": len(active) / len(violations),
         "violation_mean": sum(active) / len(active),
         "hard_gap_min": min(each["hard_gap_min"] for each in batches),
@@ -71,3 +74,16 @@ def test_statistics_ignore_the_ratio():
     plain, hard = (make_loss(LossConfig(hard_negative_ratio=r))(*batch(6), 0.3).stats for r in (None, 0.3))
     for name in plain.keys() - {"ant", "total", "ant_above_floor"}:
         assert torch.equal(plain[name].value, hard[name].value), name
+
+
+@pytest.mark.parametrize("negatives", Negatives)
+def test_active_negatives_of_the_anchors_own_class_are_counted_from_the_labels(negatives):
+    cfg, labels = LossConfig(negatives=negatives), torch.tensor([3, 1, 3, 3, 0, 1])
+    anchors, columns = batch(6)
+
+    stats = make_loss(cfg)(anchors, columns, 0.4, labels).stats
+
+    expected = Naive(anchors, columns, 0.4, LossSettings.of(cfg)).false_negative_share(labels.tolist())
+    assert 0 < expected < 1
+    assert stats["false_negative_share"].value.item() == pytest.approx(expected)
+    assert "false_negative_share" not in make_loss(cfg)(anchors, columns, 0.4).stats
