@@ -13,7 +13,6 @@ from cil.config.keys import (
     ABOVE_ZERO,
     ALWAYS,
     BELOW_ONE,
-    NOT_TRIED,
     WHERE_USED,
     at_least,
     between,
@@ -31,6 +30,10 @@ from cil.config.schema_loss import Negatives as Negatives
 from cil.config.schema_loss import Reference as Reference
 from cil.config.schema_loss import ScheduleName as ScheduleName
 from cil.config.schema_loss import ScheduleUnit as ScheduleUnit
+from cil.config.schema_memory import MemoryConfig as MemoryConfig
+from cil.config.schema_memory import MemoryPolicy as MemoryPolicy
+from cil.config.schema_memory import MemorySelection as MemorySelection
+from cil.config.schema_memory import TeacherConfig as TeacherConfig
 from cil.config.schema_method import METHOD_SCHEMAS as METHOD_SCHEMAS
 from cil.config.schema_method import BicConfig as BicConfig
 from cil.config.schema_method import BranchInit as BranchInit
@@ -45,8 +48,6 @@ from cil.config.schema_method import TagFexConfig as TagFexConfig
 from cil.config.schema_method import WaConfig as WaConfig
 from cil.config.schema_method import method_schema as method_schema
 
-MemoryPolicy = Enum("MemoryPolicy", ["total", "fixed"])
-MemorySelection = Enum("MemorySelection", ["herding", "random"])
 Precision = Enum("Precision", ["fp32", "bf16", "fp16"])
 Stem = Enum("Stem", ["cifar", "imagenet", "imagenet_stride1"])
 AutoAugmentPolicy = Enum("AutoAugmentPolicy", ["none", "cifar10", "imagenet"])
@@ -170,21 +171,6 @@ class OptimizerConfig:
 
 
 @dataclass
-class MemoryConfig:
-    """Exemplars kept of old classes."""
-
-    size: int | None = key(2000, rule=at_least(0), used=when("memory.total_mb", null), needed=ALWAYS)
-    """Images in total. 0: no rehearsal (and no nearest-mean figures). Unused with `total_mb`."""
-    total_mb: float | None = key(None, rule=ABOVE_ZERO, neutral=None, tried=NOT_TRIED, inherited=True)
-    """Model and exemplars together take at most so many MB (10^6 bytes) after every task; the number of images then
-    follows from it, and `size` is unused. null: `size` images."""
-    policy: MemoryPolicy | None = key(MemoryPolicy.total, needed=ALWAYS)
-    """Quota of a class: images in total // classes so far (total) or // all classes (fixed)."""
-    selection: MemorySelection | None = key(MemorySelection.herding, neutral="herding", needed=ALWAYS)
-    """Which images of a class are kept: herding (nearest to the class mean) or random."""
-
-
-@dataclass
 class TrainerConfig:
     """The training loop."""
 
@@ -303,6 +289,8 @@ class RunConfig:
     """The ANT margin over the epochs of a task."""
     memory: MemoryConfig = group(MemoryConfig, by_method=True)
     """Exemplars."""
+    teacher: TeacherConfig = group(TeacherConfig, used=_CONTRASTS, by_method=True)
+    """What is distilled from."""
     optimizer: OptimizerConfig = group(OptimizerConfig)
     """Optimiser and learning-rate steps."""
     trainer: TrainerConfig = group(TrainerConfig)

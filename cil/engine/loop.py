@@ -16,6 +16,7 @@ from cil.engine.divergence import Place
 from cil.engine.epoch_stats import EpochStats
 from cil.engine.evaluate import Evaluator
 from cil.engine.gradient_share import gradient_share
+from cil.engine.learning_speed import LearningSpeed
 from cil.engine.mechanism import FIXED_EPOCH, mechanism
 from cil.engine.observer import Observer, Progress, Record, State
 from cil.engine.picture_data import PictureData
@@ -66,7 +67,10 @@ class Trainer:
             lambda: observer.check(self._boundary),
         )
         pictures = PictureData(config, data.loader, self.stepper.autocast, evaluator.check)
-        self.task_end = TaskEnd(config, data, method, evaluator, pictures)
+        selection = config.memory.selection
+        by_speed = selection is not None and selection.name == "speed"
+        self.speed = LearningSpeed(len(data.raw.train), device) if by_speed else None
+        self.task_end = TaskEnd(config, data, method, evaluator, pictures, self.speed)
         self.finished_tasks = self.epoch = self.step = self.global_epoch = self.begun_phases = 0
         self.task_seconds = 0.0
         self.stats = EpochStats()
@@ -145,6 +149,8 @@ class Trainer:
         self.finished_tasks, self.begun_phases = task.number, 0
         self.epoch = self.step = 0
         self.stats, self.task_seconds = EpochStats(), 0.0
+        if self.speed is not None:
+            self.speed.reset()
         self.observer.on_task(task_record, self.state_dict)
 
     def _run_epoch(self, stretch: _Stretch, epoch: int, task_started: float) -> Record:
@@ -161,6 +167,8 @@ class Trainer:
         for batch in self._batches(images, key, first_step):
             self.step += 1
             self.stats.add("", self.stepper(batch, Place(task.number, epoch + 1, self.step)))
+            if self.speed is not None and self.stepper.correct is not None:
+                self.speed.add(batch.indices, self.stepper.correct)
             self.task_seconds = time.monotonic() - task_started
             progress = Progress(task.number, epoch + 1, len(steps), self.step, steps[epoch], cost)
             self.observer.on_step(progress, self.state_dict)
@@ -226,7 +234,7 @@ class Trainer:
             "scaler": self.stepper.scaler.state_dict(),
             "epoch_stats": self.stats.state_dict(),
             "task_end": self.task_end.state_dict(),
-        }
+        } | ({} if self.speed is None else {"speed": self.speed.state_dict()})
 
     def load_state_dict(self, state: State) -> None:
         """Continue from `state`: the network is grown to its size first, then everything is loaded strictly."""
@@ -242,6 +250,8 @@ class Trainer:
             self.stepper.scaler.load_state_dict(state["scaler"])
         self.stats.load_state_dict(state["epoch_stats"])
         self.task_end.load_state_dict(state["task_end"], self.device)
+        if self.speed is not None:
+            self.speed.load_state_dict(state.get("speed", {}))
         self.begun_phases = phases
         self.stepper.micro_batches = cursor["micro_batches"]
         self.stepper.memory_events = list(cursor["memory_events"])

@@ -38,6 +38,8 @@ class Stepper:
         """Where memory ran out, and into how many micro-batches a batch is split since then."""
         self._skipped = torch.zeros((), device=device)
         """Steps in a row that the fp16 scaler has skipped, counted on the device."""
+        self.correct: Tensor | None = None
+        """Of the last step: which images were classified correctly, bool [B]; None where the method does not say."""
 
     def autocast(self) -> AbstractContextManager:
         """The forward precision of the run."""
@@ -62,6 +64,7 @@ class Stepper:
         trained = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.optimizer.zero_grad(set_to_none=True)
         output = self._backward(batch, place)
+        self.correct = output.correct
         self.scaler.unscale_(self.optimizer)
         norm = gradient_norm(trained)
         if self.config.grad_clip_norm is not None:

@@ -1,6 +1,5 @@
 """What happens when a task's last epoch is over: exemplars, class means, weight alignment, evaluation."""
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +10,11 @@ from torch import Tensor
 from cil.config.schema import RunConfig
 from cil.data.herding import class_mean
 from cil.data.memory import image_bytes
-from cil.data.selection import SELECTIONS
+from cil.data.selection import Candidates, selection_of
 from cil.data.stream import Task
 from cil.data.training import TrainingData
 from cil.engine.evaluate import Evaluator, Scores, evaluation_heads
+from cil.engine.learning_speed import LearningSpeed
 from cil.engine.memory_budget import make_memory
 from cil.engine.metrics import AccuracyHistory, figure_name
 from cil.engine.model_size import model_size
@@ -31,13 +31,20 @@ class TaskEnd:
     """Keeps what a run carries from task to task besides the network: exemplars, class means and figures."""
 
     def __init__(
-        self, config: RunConfig, data: TrainingData, method: Method, evaluator: Evaluator, pictures: PictureData
+        self,
+        config: RunConfig,
+        data: TrainingData,
+        method: Method,
+        evaluator: Evaluator,
+        pictures: PictureData,
+        speed: LearningSpeed | None = None,
     ) -> None:
         self.config = config
         self.data = data
         self.method = method
         self.evaluator = evaluator
         self.pictures = pictures
+        self.speed = speed
         self.memory = make_memory(config, data)
         self.class_means: Tensor | None = None
         heads = evaluation_heads(method)
@@ -113,22 +120,30 @@ class TaskEnd:
         """Shrink old classes, choose exemplars of the new ones, and recompute every class mean."""
         if not self.memory.wanted:
             return
-        assert self.config.memory.selection is not None
-        select = SELECTIONS[self.config.memory.selection.name]
+        select = selection_of(self.config.memory)
         count = self.memory.quota(task.known)
         self.memory.shrink(count)
         for position in range(task.first, task.known):
             indices, _ = self.data.indices("train", position, position + 1)
-            picked = select(
-                len(indices),
-                count,
-                functools.partial(self.evaluator.features, self.method, "train", indices),
-                generator(self.config.seed, "selection", task.number, position),
-            )
+            picked = select(self._candidates(indices, task.number, position), count)
             self.memory.add(position, indices[picked.cpu().numpy()].tolist())
         features = self.evaluator.features(self.method, "train", self.memory.all_indices())
         sizes = [len(self.memory.indices[position]) for position in range(task.known)]
         self.class_means = torch.stack([class_mean(part) for part in features.split(sizes)])
+
+    def _candidates(self, indices: np.ndarray, task: int, position: int) -> Candidates:
+        """The images of a new class, at `indices` of the train set."""
+
+        def features(places: Tensor | None) -> Tensor:
+            chosen = indices if places is None else indices[places.cpu().numpy()]
+            return self.evaluator.features(self.method, "train", chosen)
+
+        def speeds() -> Tensor:
+            assert self.speed is not None, "counted where memory.selection=speed"
+            return self.speed.of(indices)
+
+        stream = generator(self.config.seed, "selection", task, position)
+        return Candidates(len(indices), features, speeds, stream)
 
     def _evaluate(self, task: Task, class_means: Tensor | None) -> dict[str, Scores]:
         """Scores on the test images (and the validation images, if there are any) of all classes so far."""

@@ -15,6 +15,7 @@ from cil.losses.settings import LossSettings
 from cil.losses.similarity import cosine_matrix, split_pairs
 from cil.methods.base import Method, Prediction, StepOutput, Term, classified, wide
 from cil.methods.heads import CLASSIFIER
+from cil.methods.weight_average import WeightAverage
 from cil.models.tagfex_net import TagFexNet, TrainOutputs
 
 USES = (
@@ -24,6 +25,7 @@ USES = (
     "backbone.projector_hidden",
     "backbone.projector_out",
     "memory",
+    "teacher",
 )
 
 
@@ -40,21 +42,26 @@ class TagFex(Method):
         self.contrastive_loss = None if config.loss.name is None else make_loss(config.loss)
         self.schedule = MarginSchedule(config.margin_schedule, config.ant_margin) if self.contrastive_loss else None
         self.network = TagFexNet(config.backbone, config.method, self.stream)
+        self.average = WeightAverage(config.teacher.average_last or 1)
         self.margin = 0.0
         self.previous_gap: float | None = None
 
     def begin_task(self, task: Task) -> None:
         """Grow the network; the gap of an earlier task does not cap this one's margin."""
         self.network.grow(task.size, lambda part: self.stream(part, task.number))
+        if self.network.teacher is not None:
+            self.average.replace(self.network.teacher)
         self.previous_gap = None
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Set the margin of this epoch."""
+        self.average.begin_epoch(epoch, epochs)
         if self.schedule is not None:
             self.margin = self.schedule.margin(epoch, epochs, self.previous_gap)
 
     def end_epoch(self, means: Mapping[str, Mapping[str, float | None]]) -> None:
-        """Remember the gap: a schedule may cap the next epoch's margin by it."""
+        """Remember the gap, by which a schedule may cap the next epoch's margin, and the weights of a next teacher."""
+        self.average.add(self.network.taught())
         self.previous_gap = means.get("contrast", {}).get("gap")
 
     def loss(self, outputs: TrainOutputs, targets: Tensor) -> StepOutput:
@@ -191,13 +198,14 @@ class TagFex(Method):
         return 12.0 if task == 1 else 12.0 + 2 * task
 
     def state_dict(self) -> dict[str, Any]:
-        """Network and margin state."""
-        return super().state_dict() | {"previous_gap": self.previous_gap}
+        """Network, margin state, and the mean weights for the next teacher as far as they are known."""
+        return super().state_dict() | {"previous_gap": self.previous_gap} | self.average.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Strict: a missing or unexpected tensor is an error."""
         super().load_state_dict(state)
         self.previous_gap = state["previous_gap"]
+        self.average.load_state_dict(state)
 
 
 METHOD = TagFex

@@ -96,6 +96,11 @@ class TagFexNet(nn.Module):
         self.to(like)
         self.train(self.training)
 
+    def taught(self) -> dict[str, Tensor]:
+        """What the next teacher is a copy of, by the teacher's names; the live tensors."""
+        parts = {"ta_net": self.ta_net, "projector": self.projector}
+        return {f"{part}.{name}": t for part, module in parts.items() for name, t in module.state_dict().items()}
+
     def _new_transfer_parts(self, new_classes: int, stream: StreamFactory) -> None:
         self.aux_head = fresh_linear(self.width, new_classes + 1, stream("aux_head"))
         self.transfer_head = fresh_linear(self.width, new_classes, stream("transfer_head"))

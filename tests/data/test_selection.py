@@ -1,12 +1,14 @@
 """Strategies that choose exemplars."""
 
+import pytest
 import torch
 
+from cil.config.schema import MemoryConfig, MemorySelection
 from cil.data.herding import herd
-from cil.data.selection import SELECTIONS
+from cil.data.selection import Candidates, selection_of
 from cil.data.training import memory_notes
 from cil.seeding import generator
-from tests.engine.test_loop import make_trainer, train
+from tests.engine.test_loop import make_trainer, train, untimed
 
 
 def unit_features(count: int) -> torch.Tensor:
@@ -14,21 +16,61 @@ def unit_features(count: int) -> torch.Tensor:
     return torch.nn.functional.normalize(draws, dim=1)
 
 
+def refuse(*_):
+    raise AssertionError("features cost a pass over the images, and speeds are not always there")
+
+
+def candidates(count: int, features=refuse, speeds=refuse, seed: int = 0) -> Candidates:
+    return Candidates(count, features, speeds, generator(seed, "selection"))
+
+
+def chosen_by(name: str, images: Candidates, wanted: int, **keys) -> list[int]:
+    config = MemoryConfig(selection=MemorySelection[name], **keys)
+    return selection_of(config)(images, wanted).tolist()
+
+
 def test_herding_is_herding():
     features = unit_features(9)
-    chosen = SELECTIONS["herding"](9, 4, lambda: features, generator(0, "selection"))
-    assert chosen.tolist() == herd(features, 4).tolist()
+    assert chosen_by("herding", candidates(9, lambda _: features), 4) == herd(features, 4).tolist()
 
 
 def test_random_takes_any_without_repeats_and_asks_for_no_features():
-    def refuse():
-        raise AssertionError("features cost a pass over the images")
-
-    chosen = [SELECTIONS["random"](20, 6, refuse, generator(seed, "selection")).tolist() for seed in range(5)]
+    chosen = [chosen_by("random", candidates(20, seed=seed), 6) for seed in range(5)]
     assert all(len(set(one)) == 6 and set(one) <= set(range(20)) for one in chosen)
     assert len({str(one) for one in chosen}) == 5
-    assert SELECTIONS["random"](20, 6, refuse, generator(0, "selection")).tolist() == chosen[0]
-    assert len(SELECTIONS["random"](3, 6, refuse, generator(0, "selection"))) == 3
+    assert chosen_by("random", candidates(20), 6) == chosen[0]
+    assert len(chosen_by("random", candidates(3), 6)) == 3
+
+
+SPEEDS = torch.tensor([0.5, 0.0, 1.0, 0.2, 0.2, 0.9, 1.0, 0.4, 0.6, 0.7])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "slow", "fast", "left"),
+    [
+        (3, 0.0, 0.0, list(range(10))),
+        (3, 0.2, 0.0, [0, 2, 4, 5, 6, 7, 8, 9]),  # without 1 and, of the equal 3 and 4, the first
+        (3, 0.2, 0.2, [0, 4, 5, 7, 8, 9]),
+        (3, 0.25, 0.0, [0, 2, 4, 5, 6, 7, 8, 9]),  # 2.5 images are 2
+        (9, 0.2, 0.2, [0, 2, 3, 4, 5, 6, 7, 8, 9]),  # one image is to spare: the slowest goes, no quick one
+        (12, 0.5, 0.4, list(range(10))),  # none is
+    ],
+)
+def test_speed_is_herding_among_those_left(wanted: int, slow: float, fast: float, left: list[int]):
+    features = unit_features(10)
+    images = candidates(10, lambda places: features[places], lambda: SPEEDS)
+
+    chosen = chosen_by("speed", images, wanted, slow=slow, fast=fast)
+
+    assert chosen == [left[i] for i in herd(features[left], min(wanted, len(left))).tolist()]
+
+
+def test_speed_without_slow_and_fast_is_herding_bit_for_bit():
+    by_speed, herded = (
+        train(f"memory.selection={name}", *keys) for name, keys in (("speed", ["memory.slow=0"]), ("herding", []))
+    )
+    assert [untimed(r) for r in by_speed.observer.epochs] == [untimed(r) for r in herded.observer.epochs]
+    assert by_speed.task_end.memory.indices == herded.task_end.memory.indices
 
 
 def test_the_setting_changes_which_images_are_kept_and_nothing_of_the_first_task():

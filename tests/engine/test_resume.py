@@ -77,12 +77,29 @@ def test_a_continued_run_equals_the_unbroken_one(unbroken, kind, count):
 POINTS = [("step", 21), ("task", 1), ("evaluation", -1)]
 
 
+WITH_STATE = (
+    ("memory.selection=speed", "memory.slow=0.3", "memory.fast=0.2"),
+    ("teacher.average_last=2",),
+)
+"""Settings of TagFex that carry something of their own from step to step, or from epoch to epoch."""
+
+
 @pytest.mark.parametrize("method", [name for name in available_methods() if name != "tagfex"])
 def test_every_method_continues_exactly(method):
-    settings = (f"method={method}", "memory.size=80")
+    continues(f"method={method}", "memory.size=80", points=POINTS)
+
+
+@pytest.mark.parametrize("settings", WITH_STATE, ids=lambda settings: settings[0])
+def test_what_an_option_keeps_is_continued_exactly(settings):
+    # In the last epochs of task 1 and of task 2, between tasks, and in the evaluation after task 2.
+    continues(*settings, points=[("step", 5), ("step", 14), ("task", 1), ("evaluation", 12)])
+
+
+def continues(*settings: str, points: list[tuple[str, int]]) -> None:
+    """Runs that were stopped at these points go on like the unbroken one."""
     whole = make_trainer(*settings)
     whole.run()
-    for kind, count in POINTS:
+    for kind, count in points:
         last = whole.observer.checks if kind == "evaluation" else count
         first = make_trainer(*settings, observer=StopAt(kind, last if count < 0 else count))
         with pytest.raises(Stop):
