@@ -27,6 +27,7 @@ from cil.config.keys import (
 from cil.config.schema_loss import Formulation as Formulation
 from cil.config.schema_loss import LossConfig, MarginScheduleConfig
 from cil.config.schema_loss import Negatives as Negatives
+from cil.config.schema_loss import Prototypes as Prototypes
 from cil.config.schema_loss import Reference as Reference
 from cil.config.schema_loss import ScheduleName as ScheduleName
 from cil.config.schema_loss import ScheduleUnit as ScheduleUnit

@@ -22,12 +22,14 @@ from cil.config.keys import (
 Negatives = Enum("Negatives", ["first_view", "both_views", "all"])
 Reference = Enum("Reference", ["anchor", "global"])
 Formulation = Enum("Formulation", ["logsumexp", "indicator", "expm1", "softplus", "topk", "active_mean"])
+Prototypes = Enum("Prototypes", ["none", "negatives", "repel"])
 ScheduleName = Enum("ScheduleName", ["constant", "linear", "cosine", "curriculum"])
 ScheduleUnit = Enum("ScheduleUnit", ["epoch", "fraction"])
 
 _HAS_ANT = when("loss.name", is_not("infonce"))
 """InfoNCE has no ANT bracket. A loss of your own is taken to use every key."""
 _BRACKET = when("loss.ant_beta", nonzero)
+_REPEL = when("loss.prototypes", is_("repel"))
 _ANT = when("loss.ant_term", true)
 _MOVES = when("margin_schedule.name", is_("linear", "cosine"))
 _STEPS = when("margin_schedule.name", is_("curriculum"))
@@ -67,6 +69,13 @@ class LossConfig:
     """Weight of the gap term inside the ANT bracket."""
     gap_target: float | None = key(0.7, rule=between(-2, 2), used=when("loss.gap_beta", nonzero), needed=WHERE_USED)
     """Gap (positive mean - negative mean) at which the gap term vanishes."""
+    prototypes: Prototypes | None = key(Prototypes.none, neutral="none", needed=ALWAYS, off="none", tried=NOT_TRIED)
+    """What the mean embeddings of old classes' exemplars do: nothing (none), further negatives of InfoNCE
+    (negatives), or embeddings are pushed away from them (repel)."""
+    prototype_weight: float | None = key(1.0, rule=at_least(0), neutral=None, used=_REPEL, needed=WHERE_USED)
+    """Weight of the term that pushes away from prototypes."""
+    prototype_delta: float | None = key(0.0, rule=between(-1, 1), neutral=None, used=_REPEL, needed=WHERE_USED)
+    """Cosine similarity to a prototype up to which nothing is pushed."""
 
 
 @dataclass

@@ -105,6 +105,23 @@ class Evaluator:
         batches = self.loader.eval_batches(subset, indices, self.batch_size)
         return unit_features(predictions(method, batches, self.autocast, self.check))
 
+    def embeddings(self, method: Method, subset: str, indices: np.ndarray) -> Tensor | None:
+        """What the contrastive loss compares of the images at `indices`, [N, D]; None for a method without one."""
+        found: list[Tensor] = []
+        was_training = method.network.training
+        method.network.eval()
+        try:
+            for images in self.loader.eval_batches(subset, indices, self.batch_size):
+                self.check()
+                with torch.no_grad(), self.autocast():
+                    embedded = method.embed(images)
+                if embedded is None:
+                    return None
+                found.append(embedded.float())
+        finally:
+            method.network.train(was_training)
+        return torch.cat(found) if found else None
+
     def score(
         self, method: Method, subset: str, indices: np.ndarray, targets: np.ndarray, class_means: Tensor | None
     ) -> Scores:

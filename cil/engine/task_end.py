@@ -13,6 +13,7 @@ from cil.data.memory import image_bytes
 from cil.data.selection import Candidates, selection_of
 from cil.data.stream import Task
 from cil.data.training import TrainingData
+from cil.engine.collision import class_prototypes, collision
 from cil.engine.evaluate import Evaluator, Scores, evaluation_heads
 from cil.engine.learning_speed import LearningSpeed
 from cil.engine.memory_budget import make_memory
@@ -60,8 +61,13 @@ class TaskEnd:
         Completes `epoch_record` and returns the task's record; `figures` in it is what is to be drawn, and not kept.
         """
         self._update_memory(task)
+        prototypes = self._prototypes(task)
+        if prototypes is not None:
+            self.method.remember(prototypes)
         self.method.end_task()
         scores = self._evaluate(task, self.class_means)
+        if prototypes is not None:
+            facts |= collision(prototypes, task.first, scores["test"].confusion)
         tasks = self.data.stream.tasks[: task.number]
         for subset, history in (("test", self.history), ("val", self.val_history)):
             if subset in scores:
@@ -130,6 +136,15 @@ class TaskEnd:
         features = self.evaluator.features(self.method, "train", self.memory.all_indices())
         sizes = [len(self.memory.indices[position]) for position in range(task.known)]
         self.class_means = torch.stack([class_mean(part) for part in features.split(sizes)])
+
+    def _prototypes(self, task: Task) -> Tensor | None:
+        """Mean embedding of the exemplars of every class so far, [C, D]; None without exemplars or embeddings."""
+        if not self.memory.wanted:
+            return None
+        embeddings = self.evaluator.embeddings(self.method, "train", self.memory.all_indices())
+        if embeddings is None:
+            return None
+        return class_prototypes(embeddings, [len(self.memory.indices[position]) for position in range(task.known)])
 
     def _candidates(self, indices: np.ndarray, task: int, position: int) -> Candidates:
         """The images of a new class, at `indices` of the train set."""

@@ -6,6 +6,7 @@ docs/losses.md says what is known about each setting.
 from cil.config.schema import LossConfig
 from cil.losses.gap import gap_term
 from cil.losses.nce import info_nce
+from cil.losses.prototypes import further_negatives, repel_term
 from cil.losses.settings import LossSettings
 from cil.losses.similarity import Comparison
 from cil.losses.statistics import Terms
@@ -29,11 +30,14 @@ class Ant:
     def __call__(self, compared: Comparison) -> Terms:
         """See cil.losses.base.Formula."""
         settings, weights, pairs = self.settings, self.weights, compared.pairs
-        nce = info_nce(compared.similarity, settings.temperature) if weights["nce"] else None
+        further = further_negatives(compared, settings)
+        nce = info_nce(compared.similarity, settings.temperature, further) if weights["nce"] else None
         ant = ant_term(pairs.negatives, compared.margin, settings) if weights["ant"] else None
         gap = gap_term(pairs, settings.gap_target) if weights["gap"] else None
         values = {"nce": nce, "ant": None if ant is None else ant.value, "gap": gap}
         parts = {name: weights[name] * value for name, value in values.items() if value is not None}
+        if (repel := repel_term(compared, settings)) is not None:
+            parts["repel"] = settings.prototype_weight * repel
         return Terms(parts, nce, ant, gap)
 
 

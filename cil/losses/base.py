@@ -41,7 +41,7 @@ class Formula(Protocol):
 class LossOutput:
     """loss: 0-d tensor with gradient. stats: the statistics of the batch, by name.
 
-    parts: the weighted terms (nce, ant, gap) that the loss is the sum of, 0-d, with gradient.
+    parts: the weighted terms (nce, ant, gap, repel) that the loss is the sum of, 0-d, with gradient.
     """
 
     loss: Tensor
@@ -56,16 +56,23 @@ class ContrastiveLoss:
     formula: Formula
     settings: LossSettings
 
-    def __call__(self, anchors: Tensor, columns: Tensor, margin: float, labels: Tensor | None = None) -> LossOutput:
+    def __call__(
+        self,
+        anchors: Tensor,
+        columns: Tensor,
+        margin: float,
+        labels: Tensor | None = None,
+        prototypes: Tensor | None = None,
+    ) -> LossOutput:
         """The loss of the rows `anchors` [2B, D] against `columns` [2B, D].
 
         View 1 lies in rows 0..B-1, view 2 in rows B..2B-1, in the same order of images. `margin` is the ANT margin
         of the epoch; a loss without ANT uses it for the statistics only. `labels`, int64 [B], are the classes of
-        the images in task order, None if unknown.
+        the images in task order, None if unknown. `prototypes`, [P, D], are mean embeddings of the classes 0..P-1.
 
         Raises ValueError if the shapes are not two equal, even numbers of rows, and one label for each image.
         """
-        compared = compare(anchors, columns, self.settings.negatives, margin, labels)
+        compared = compare(anchors, columns, self.settings.negatives, margin, labels, prototypes)
         terms = self.formula(compared)
         loss = _total(terms.parts, compared)
         return LossOutput(loss, measure(compared, terms, loss, self.settings), terms.parts)

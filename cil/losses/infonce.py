@@ -3,21 +3,26 @@
 from cil.config.schema import LossConfig
 from cil.errors import ConfigError
 from cil.losses.nce import info_nce
+from cil.losses.prototypes import further_negatives, repel_term
 from cil.losses.settings import LossSettings
 from cil.losses.similarity import Comparison
 from cil.losses.statistics import Terms
 
 
 class InfoNCE:
-    """nce_alpha * InfoNCE. Keys of LossConfig it trains with: temperature, nce_alpha. It does not use labels."""
+    """nce_alpha * InfoNCE, with prototypes of old classes where they are wanted. It does not use labels."""
 
     def __init__(self, settings: LossSettings) -> None:
         self.settings = settings
 
     def __call__(self, compared: Comparison) -> Terms:
         """See cil.losses.base.Formula."""
-        nce = info_nce(compared.similarity, self.settings.temperature)
-        return Terms({"nce": self.settings.nce_alpha * nce}, nce=nce)
+        settings = self.settings
+        nce = info_nce(compared.similarity, settings.temperature, further_negatives(compared, settings))
+        parts = {"nce": settings.nce_alpha * nce}
+        if (repel := repel_term(compared, settings)) is not None:
+            parts["repel"] = settings.prototype_weight * repel
+        return Terms(parts, nce=nce)
 
 
 def build(cfg: LossConfig) -> InfoNCE:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 
 from cil.config.keys import facts_of
-from cil.config.schema import Formulation, LossConfig, Negatives, Reference
+from cil.config.schema import Formulation, LossConfig, Negatives, Prototypes, Reference
 from cil.errors import ConfigError
 
 
@@ -27,6 +27,9 @@ class LossSettings:
     hard_negative_ratio: float | None
     gap_beta: float
     gap_target: float
+    prototypes: Prototypes
+    prototype_weight: float
+    prototype_delta: float
 
     def __post_init__(self) -> None:
         for field in fields(LossConfig):

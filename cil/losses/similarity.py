@@ -32,26 +32,48 @@ class Comparison:
 
     similarity: [2B, 2B], row i's positive is column (i + B) mod 2B. pairs: its positives and negatives.
     margin: the ANT margin. labels: int64 [B], the classes of the images in task order (image i is in rows i and
-    i + B), or None.
+    i + B), or None. prototypes: [2B, P], the similarity of each row to the prototypes of old classes, -inf for that of
+    its own class; None without any.
     """
 
     similarity: Tensor
     pairs: Pairs
     margin: float
     labels: Tensor | None
+    prototypes: Tensor | None = None
 
 
 def compare(
-    anchors: Tensor, columns: Tensor, negatives: Negatives, margin: float, labels: Tensor | None = None
+    anchors: Tensor,
+    columns: Tensor,
+    negatives: Negatives,
+    margin: float,
+    labels: Tensor | None = None,
+    prototypes: Tensor | None = None,
 ) -> Comparison:
-    """Compares the rows `anchors` [2B, D] with the rows `columns` [2B, D].
+    """Compares the rows `anchors` [2B, D] with the rows `columns` [2B, D], and with `prototypes` [P, D].
 
-    Raises ValueError for other shapes, or if `labels` is not [B].
+    Prototype p is of class p. Raises ValueError for other shapes, if `labels` is not [B], or for prototypes without
+    labels.
     """
     similarity = cosine_matrix(anchors, columns)
     if labels is not None and labels.shape != (len(similarity) // 2,):
         raise ValueError(f"expected one label for each of {len(similarity) // 2} images, got {tuple(labels.shape)}")
-    return Comparison(similarity, split_pairs(similarity, negatives), margin, labels)
+    to_prototypes = None
+    if prototypes is not None and len(prototypes):
+        if labels is None:
+            raise ValueError("prototypes need the labels of the images")
+        to_prototypes = _of_other_classes(anchors, prototypes, labels)
+    return Comparison(similarity, split_pairs(similarity, negatives), margin, labels, to_prototypes)
+
+
+def _of_other_classes(anchors: Tensor, prototypes: Tensor, labels: Tensor) -> Tensor:
+    """Similarities [2B, P] of rows to the prototypes of classes 0..P-1, -inf for their own class."""
+    dtype = torch.promote_types(anchors.dtype, torch.float32)
+    with torch.autocast(anchors.device.type, enabled=False):
+        similarity = unit_rows(anchors.to(dtype)) @ unit_rows(prototypes.to(dtype)).T
+    own = labels.repeat(2)[:, None] == torch.arange(len(prototypes), device=labels.device)
+    return similarity.masked_fill(own, -torch.inf)
 
 
 def same_class(labels: Tensor, negatives: Negatives) -> Tensor:

@@ -167,6 +167,16 @@ class Method(ABC):
         """The networks that the contrastive loss trains, by name, of which `tracking.mechanism_every` tells."""
         return {}
 
+    def embed(self, images: Tensor) -> Tensor | None:
+        """What the contrastive loss compares of images [B, 3, H, W], [B, D]; None without one. In eval mode."""
+        return None
+
+    def remember(self, prototypes: Tensor) -> None:
+        """See the mean embedding [C, D], of length 1, of every class so far; after a task, where there are exemplars.
+
+        Like `end_task`, keeps the tensor instead of changing an earlier one.
+        """
+
     def shared_parameters(self) -> list[nn.Parameter]:
         """The parameters that all loss terms are about, of which `tracking.gradient_share_every` tells."""
         return [parameter for parameter in self.network.parameters() if parameter.requires_grad]

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cil.config.schema import RunConfig, TagFexConfig
+from cil.config.schema import Prototypes, RunConfig, TagFexConfig
 from cil.data.stream import Task
 from cil.losses.base import ContrastiveLoss, LossOutput, Stat, make_loss
 from cil.losses.margins import MarginSchedule
@@ -43,6 +43,8 @@ class TagFex(Method):
         self.schedule = MarginSchedule(config.margin_schedule, config.ant_margin) if self.contrastive_loss else None
         self.network = TagFexNet(config.backbone, config.method, self.stream)
         self.average = WeightAverage(config.teacher.average_last or 1)
+        self.prototypes: Tensor | None = None
+        """Mean embeddings of the classes of earlier tasks, [C, D], where the loss wants them."""
         self.margin = 0.0
         self.previous_gap: float | None = None
 
@@ -73,7 +75,7 @@ class TagFex(Method):
         pairs = self.compared(outputs)
         # One after the other: the order in which the graph grows decides how gradients are rounded.
         if "contrast" in pairs:
-            contrastive["contrast"] = self._contrastive(*pairs["contrast"], targets)
+            contrastive["contrast"] = self._contrastive(*pairs["contrast"], targets, self.prototypes)
             values["contrast"] = contrastive["contrast"].loss
         active = None
         if outputs.teacher_embeddings is not None:
@@ -91,9 +93,11 @@ class TagFex(Method):
         accuracy, correct = classified(outputs.logits, targets)
         return StepOutput(terms, stats | accuracy, correct)
 
-    def _contrastive(self, anchors: Tensor, columns: Tensor, targets: Tensor) -> LossOutput:
+    def _contrastive(
+        self, anchors: Tensor, columns: Tensor, targets: Tensor, prototypes: Tensor | None = None
+    ) -> LossOutput:
         assert self.contrastive_loss is not None
-        return self.contrastive_loss(anchors, columns, self.margin, targets)
+        return self.contrastive_loss(anchors, columns, self.margin, targets, prototypes)
 
     def _expansion_terms(
         self, outputs: TrainOutputs, rows: Tensor, cls: Tensor, weights: dict[str, float]
@@ -185,6 +189,15 @@ class TagFex(Method):
         with torch.no_grad():
             return Prediction({CLASSIFIER: wide(self.network.classifier(features))}, wide(features))
 
+    def embed(self, images: Tensor) -> Tensor | None:
+        """The task-agnostic embeddings; None where the contrastive bracket has no weight."""
+        return None if self.contrastive_loss is None else self.network.embed(images)
+
+    def remember(self, prototypes: Tensor) -> None:
+        """Keep them for the next task, where the loss wants them. The embeddings of that time stay in place."""
+        if self.contrastive_loss is not None and self.contrastive_loss.settings.prototypes is not Prototypes.none:
+            self.prototypes = prototypes
+
     def similarities(self, views: Tensor) -> tuple[Tensor, Tensor] | None:
         """Of the task-agnostic embeddings; None where the contrastive bracket has no weight."""
         if self.contrastive_loss is None:
@@ -199,13 +212,18 @@ class TagFex(Method):
 
     def state_dict(self) -> dict[str, Any]:
         """Network, margin state, and the mean weights for the next teacher as far as they are known."""
-        return super().state_dict() | {"previous_gap": self.previous_gap} | self.average.state_dict()
+        own = {"previous_gap": self.previous_gap} | self.average.state_dict()
+        if self.prototypes is not None:
+            own["prototypes"] = self.prototypes
+        return super().state_dict() | own
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Strict: a missing or unexpected tensor is an error."""
         super().load_state_dict(state)
         self.previous_gap = state["previous_gap"]
         self.average.load_state_dict(state)
+        stored = state.get("prototypes")
+        self.prototypes = None if stored is None else stored.to(next(self.network.parameters()).device)
 
 
 METHOD = TagFex

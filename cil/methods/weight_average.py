@@ -34,12 +34,10 @@ class WeightAverage:
         if not self._counts:
             return
         averaged = {name: t.detach().double() if t.is_floating_point() else t.clone() for name, t in weights.items()}
-        self.sums = {
-            name: self.sums[name].to(tensor.device) + tensor
-            if name in self.sums and tensor.is_floating_point()
-            else tensor
-            for name, tensor in averaged.items()
-        }
+        for name, tensor in averaged.items():
+            if name in self.sums and tensor.is_floating_point():
+                averaged[name] = self.sums[name].to(tensor.device) + tensor
+        self.sums = averaged
         self.count += 1
 
     def replace(self, module: nn.Module) -> None:

@@ -11,7 +11,13 @@ from tests.planning.helpers import one
 
 
 def null_keys(config):
-    return {field.name for field in fields(LossConfig) if getattr(config.loss, field.name) is None}
+    found = {field.name for field in fields(LossConfig) if getattr(config.loss, field.name) is None}
+    assert found >= {"prototype_weight", "prototype_delta"}, "used with loss.prototypes=repel alone"
+    return found - {"prototype_weight", "prototype_delta"}
+
+
+def test_keys_of_repelling_prototypes_are_used_with_those():
+    assert one("loss=infonce", "loss.prototypes=repel").config.loss.prototype_weight == 1.0
 
 
 ANT_ONLY = {

@@ -80,6 +80,8 @@ POINTS = [("step", 21), ("task", 1), ("evaluation", -1)]
 WITH_STATE = (
     ("memory.selection=speed", "memory.slow=0.3", "memory.fast=0.2"),
     ("teacher.average_last=2",),
+    ("loss.prototypes=negatives", "loss=infonce"),
+    ("loss.prototypes=repel",),
 )
 """Settings of TagFex that carry something of their own from step to step, or from epoch to epoch."""
 

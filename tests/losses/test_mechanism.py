@@ -92,9 +92,8 @@ def test_gradients_are_those_of_the_definition(looked, operator):
     connected, detached = (finite_difference(similarity, lambda m, d=d: ant(m, d)) for d in (False, True))
     nce = finite_difference(similarity.clone(), info)
 
-    assert figures[f"{operator.name}/detached_norm"] == pytest.approx(
-        float(detached.norm() / connected.norm()), rel=1e-4
-    )
+    ratio = float(detached.norm() / connected.norm())
+    assert figures[f"{operator.name}/detached_norm"] == pytest.approx(ratio, rel=1e-4)
     for name, gradient in ((operator.name, connected), (f"{operator.name}_detached", detached)):
         cosine = (gradient * nce).sum() / (gradient.norm() * nce.norm())
         assert figures[f"{name}/cosine_nce"] == pytest.approx(cosine.item(), abs=1e-4)
