@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cil.config.identity import NOT_IN_IDENTITY
+from cil.report.baseline import choose_baselines
 from cil.report.branches import branch_notes, branch_warnings
 from cil.report.charts import charts, margin_panels, matrices
 from cil.report.compare import VariantComparison
 from cil.report.document import Document, Heading, Paragraph, Table
 from cil.report.errors import ReportError
 from cil.report.expect import ExpectationFile, evaluate, expectation_files
-from cil.report.fairness import check_mixtures, code_notes, factor_of, without_effect
-from cil.report.groups import Problem, choose_baselines, make_problems
+from cil.report.fairness import code_notes, factor_of, twin_notes, without_effect
+from cil.report.groups import Problem, make_problems
+from cil.report.mixtures import check_mixtures
 from cil.report.reference import Reference, read_reference
 from cil.report.runs import Excluded, Found, find_runs
 from cil.report.sections import add_problem, excluded_table, expectation_table, reference_table, runs_table
@@ -46,9 +48,9 @@ def build(request: Request) -> Report:
     """Read, check, compare and lay out. Raises ReportError."""
     found = find_runs(request.paths)
     report = Report()
-    report.problems, duplicates = make_problems(found.runs)
-    report.excluded = [*found.excluded, *duplicates]
-    warnings = check_mixtures(report.problems, request.allowed)
+    problems, duplicates = make_problems(found.runs)
+    report.problems, warnings, refused = check_mixtures(problems, request.allowed)
+    report.excluded = [*found.excluded, *duplicates, *refused]
     choose_baselines(report.problems, request.baseline)
     reference = read_reference(request.reference) if request.reference else None
     files = expectation_files(report.problems, request.expect)
@@ -89,7 +91,11 @@ def _lay_out(
     chosen = [text for problem in report.problems for text in problem.warnings]
     shared = [text for problem in report.problems for text in branch_warnings(problem)]
     document.texts([*dict.fromkeys([*sweeps, *effects, *warnings, *chosen, *unfair, *shared])], "warning")
-    notes = [note for problem in report.problems for note in (*code_notes(problem), *branch_notes(problem))]
+    notes = [
+        note
+        for problem in report.problems
+        for note in (*twin_notes(problem), *code_notes(problem), *branch_notes(problem))
+    ]
     document.texts(notes, "note")
     if len(report.problems) > 1:
         text = f"{len(report.problems)} problems (data set and tasks); figures of different ones are never compared."

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from cil.report.errors import ReportError
-from cil.report.fairness import ALLOWABLE
+from cil.report.mixtures import ALLOWABLE
 from cil.report.reference import SHIPPED
 
 FORMATS = ("terminal", "html", "markdown", "csv", "latex")

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from cil.config.locations import config_dir
+from cil.report.baseline import choose_baselines
 from cil.report.errors import ReportError
 from cil.report.expect import evaluate, moment, read_expectations
-from cil.report.groups import choose_baselines
 from cil.report.runs import Run, read_run
 from tests.report.helpers import problem_of, report_of, table
 from tests.report.synthetic import INFONCE, write_group, write_run

@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from cil.report.baseline import choose_baselines
 from cil.report.charts import charts, curve_points, margin_panels, mean_matrix, over_runs
-from cil.report.groups import choose_baselines
 from cil.report.heatmap import heat_map
 from cil.report.svg import DASHES, MARKERS, STYLES, Axes, Series, legend, line_chart, ticks
 from tests.report.helpers import problem_of
