@@ -6,6 +6,7 @@ from cil.config.schema import IcarlConfig, IcarlLoss
 from cil.methods.distilling import DistillingMethod, one_hot, sigmoid_cross_entropy
 
 USES = ("memory",)
+PREDICTS = "nme"
 PUBLISHED = {"optimizer.inc_milestones": [80, 120]}
 
 

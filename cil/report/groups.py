@@ -29,7 +29,7 @@ _PROBLEM_KEYS = ("dataset.name", "dataset.source", "dataset.classes", HOLDOUT, "
 """A holdout is one of them: runs with it train on fewer images and are ranked by other ones."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Group:
     """Runs of one configuration. One run a unit (seed, class order) counts; `repeats` holds all of each unit."""
 
@@ -43,6 +43,14 @@ class Group:
     label: str = ""
     twin: "Group | None" = None
     """The group before it whose training is the same: they differ in nothing that either of them trains with."""
+
+    training_label: str = ""
+    """Without the settings that it does not train with, where it has twins."""
+
+    @property
+    def spoken(self) -> str:
+        """What it is called where its training matters alone."""
+        return self.training_label or self.label
 
     @property
     def training(self) -> "Group":
@@ -111,20 +119,22 @@ def make_problems(runs: Sequence[Run]) -> tuple[list[Problem], list[Excluded]]:
         problem.keys = _shown_keys(groups)
         _label(problem)
         groups.sort(key=lambda group: natural(group.label))
-        _find_twins(groups)
+        _find_twins(problem)
         problems.append(problem)
     problems.sort(key=lambda problem: natural(problem.title))
     _tell_apart(problems)
     return problems, duplicates
 
 
-def _find_twins(groups: Sequence[Group]) -> None:
+def _find_twins(problem: Problem) -> None:
     """E.g. InfoNCE with two margins: only its statistics are measured with the margin."""
     first: dict[str, Group] = {}
-    for group in groups:
+    for group in problem.groups:
         trained = sorted((k, frozen(v)) for k, v in group.settings.items() if not unused(group.settings, k))
         other = first.setdefault(frozen(trained), group)
         group.twin = None if other is group else other
+        if group.twin:
+            other.training_label = group.training_label = group_text(group, problem.keys)
 
 
 def _tell_apart(problems: Sequence[Problem]) -> None:
