@@ -111,6 +111,8 @@ def _look(table: Table, column: int, text: str) -> str:
 def _drawing(drawing: Drawing) -> str:
     panels = []
     for svg, hover in page_panels(drawing.plot):
+        for one in hover:
+            one["points"] = [[x, y, _minus(text)] for x, y, text in one["points"]]
         data = escape(json.dumps(hover, ensure_ascii=False, separators=(",", ":")))
         panels.append(f'<div class="plot" data-hover="{data}">{svg}</div>')
     caption = f"<figcaption>{escape(drawing.caption)}</figcaption>" if drawing.caption else ""

@@ -3,6 +3,7 @@
 import io
 import math
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ FORMATS = ("pdf", "svg", "png")
 _POINTS_PAGE, _POINTS_PAPER = 9.0, 8.0
 _PER_ROW = 3
 _DPI = 300
+_LETTER, _SAMPLE, _SAMPLE_LETTERS = 0.54, 0.6, 9
+"""Of a legend: width of a letter in font sizes, of the sample with its margins in inches and in letters."""
 
 Entry = tuple[str, int, bool]
 """Of a legend: label, style, whether it is a line."""
@@ -97,6 +100,8 @@ def paper_file(plot: Plot, kind: str) -> bytes:
     width = SINGLE if len(plot.panels) == 1 else DOUBLE
     with _settings(_POINTS_PAPER, "path"):
         figure, _ = _compose(plot.panels, width)
+        if kind != "pdf":  # on a page of paper there is nothing behind it, on a screen there may be a dark window
+            figure.patch.set(alpha=1, facecolor=PAPER)
         return _saved(figure, kind)
 
 
@@ -148,8 +153,11 @@ def _compose(panels: Sequence[Panel], width: float) -> tuple["Figure", list[list
     legend = sorted({entry for panel in panels for entry in panel.legend}, key=lambda entry: entry[1])
     columns = min(len(panels), _PER_ROW)
     rows = math.ceil(len(panels) / columns)
-    legend_columns = _legend_columns(legend, width, rcParams["legend.fontsize"])
-    legend_height = math.ceil(len(legend) / legend_columns) * rcParams["legend.fontsize"] * 1.45 / 72
+    letters = int((width - _SAMPLE) * 72 / (rcParams["legend.fontsize"] * _LETTER))
+    names = ["\n".join(textwrap.wrap(label, letters)) for label, *_ in legend]
+    legend_columns = _legend_columns(names, letters)
+    lines = sum(sorted((name.count("\n") + 1.2 for name in names), reverse=True)[::legend_columns])
+    legend_height = lines * rcParams["legend.fontsize"] * 1.25 / 72
     height = rows * max(panel.height for panel in panels) + legend_height
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04))
     figure.patch.set_alpha(0)
@@ -161,14 +169,15 @@ def _compose(panels: Sequence[Panel], width: float) -> tuple["Figure", list[list
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     if legend:
-        handles = [_handle(label, style, line) for label, style, line in legend]
+        handles = [_handle(name, style, line) for name, (_, style, line) in zip(names, legend, strict=True)]
         figure.legend(handles=handles, loc="outside lower left", ncols=legend_columns, frameon=False, handlelength=3)
     return figure, hover
 
 
-def _legend_columns(legend: Sequence[Entry], width: float, points: float) -> int:
-    widest = max((len(label) for label, *_ in legend), default=1) * points * 0.56 / 72 + 0.6
-    return max(1, min(len(legend), int(width / widest)))
+def _legend_columns(names: Sequence[str], letters: int) -> int:
+    """letters: as many as fit beside one sample."""
+    widest = max((len(line) for name in names for line in name.split("\n")), default=1)
+    return max(1, min(len(names), (letters + _SAMPLE_LETTERS) // (widest + _SAMPLE_LETTERS)))
 
 
 def _handle(label: str, style: int, line: bool) -> Any:

@@ -1,5 +1,6 @@
 """Figures of what happens while a run learns: gap, violations and accuracy of all groups, and each group by itself."""
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -10,6 +11,8 @@ from cil.report.plots.lines import Look, Series, limits_of, line_panel
 from cil.report.plots.series import Point, curve_points, over_runs, portions, task_ends
 
 EPOCHS = "epochs since the start of the run"
+_TITLE = 34
+"""Letters in the title of a small panel."""
 BAND = "Lines: means over seeds; bands: ± one sample standard deviation."
 
 
@@ -79,7 +82,7 @@ def margin_plot(problem: Problem) -> Plot | None:
     panels = [
         line_panel(
             series,
-            replace(look, title=group.label, ends=task_ends([group]), limits=limits),
+            replace(look, title=textwrap.fill(group.label, _TITLE), ends=task_ends([group]), limits=limits),
         )
         for group, series in found
     ]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LETTERS = 44
-_ROW, _FRAME = 0.3, 0.95
+_ROW, _FRAME = 0.28, 0.95
 """Inches of a row without its name's further lines, and of title, axis and labels."""
 
 
@@ -44,9 +44,9 @@ def _panel(base: Group, rows: Sequence[tuple[VariantComparison, int]], key: str)
             if first:
                 mark = " *" if significant(one) else ""
                 text = "\n".join(names[i]) + mark
-                axes.text(0.01, -i + 0.2, text, transform=axes.get_yaxis_transform(), va="bottom", linespacing=1.0)
+                _name(axes, -i, text)
             elif significant(one):
-                axes.text(0.01, -i + 0.2, "*", transform=axes.get_yaxis_transform(), va="bottom")
+                _name(axes, -i, "*")
         axes.set_ylim(-len(rows) + 0.55, 0.85 if lines == 1 else 1)
         axes.set_yticks([])
         axes.grid(visible=False, axis="y")
@@ -57,8 +57,14 @@ def _panel(base: Group, rows: Sequence[tuple[VariantComparison, int]], key: str)
         return hover
 
     describe = "; ".join(f"{c.variant.label} {_summary(c.by_figure[key])}" for c, _ in rows)
-    height = _FRAME + len(rows) * (_ROW + 0.15 * lines)
+    height = _FRAME + len(rows) * (_ROW + 0.17 * lines)
     return Panel(draw, height, f"Difference in {figure.label} to {base.label}: {describe}")
+
+
+def _name(axes: "Axes", y: float, text: str) -> None:
+    """Above the interval, so that it takes no width; the line at zero is kept out of its letters."""
+    behind = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
+    axes.text(0.01, y + 0.2, text, transform=axes.get_yaxis_transform(), va="bottom", linespacing=1.1, bbox=behind)
 
 
 def _row(axes: "Axes", y: float, comparison: VariantComparison, one: Comparison, style: int, base: Group) -> Hover:

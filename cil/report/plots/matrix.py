@@ -1,5 +1,6 @@
 """Accuracy matrices: a number in each cell, darker for higher, one panel a group."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from cil.report.plots.series import mean_matrix
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_CELL = 0.29
+_CELL, _TITLE = 0.29, 34
 _NUMBERS = 12
 """With more tasks, cells are too small for numbers."""
 
@@ -41,10 +42,12 @@ def _panel(matrix: Sequence[Sequence[float | None]], title: str) -> Panel:
                 points.append([j + 0.5, i + 0.5, f"after task {i + 1}, on task {j + 1}: {value:.1f}"])
                 if numbers:
                     ink = "#ffffff" if value > 55 else "#000000"
-                    axes.text(j + 0.5, i + 0.5, f"{value:.0f}", ha="center", va="center", color=ink, fontsize="small")
+                    cell = axes.text(j + 0.5, i + 0.5, f"{value:.0f}", ha="center", va="center", color=ink)
+                    cell.set_fontsize("small")
+                    cell.set_in_layout(False)  # it is inside, and the layout looks at every text that is not told so
         axes.pcolormesh(values, vmin=0, vmax=100, cmap="Blues", edgecolors="#ffffff", linewidth=0.4)
         axes.invert_yaxis()
-        axes.set_title(title, wrap=True)
+        axes.set_title(textwrap.fill(title, _TITLE))
         axes.set_xlabel("test images of task")
         axes.set_ylabel("after task")
         every = max(1, size // 10)

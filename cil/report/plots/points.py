@@ -66,24 +66,16 @@ def _panel(spots: Sequence[Spot], x_label: str, y_label: str, digits: int, named
             axes.errorbar([spot.x], [spot.y], [spot.deviation or 0.0], markersize=6, capsize=2, elinewidth=1, **look)
         if named:
             _names(axes, spots)
-        return [
-            {
-                "name": spot.label,
-                "points": [
-                    [
-                        spot.x,
-                        spot.y,
-                        f"{spot.x:.2f}: {spot.y:.{digits}f}"
-                        + ("" if spot.deviation is None else f" ± {spot.deviation:.{digits}f}"),
-                    ]
-                ],
-            }
-            for spot in spots
-        ]
+        return [_hover(spot, digits) for spot in spots]
 
     height = 2.6 if not named else max(3.0, 0.19 * len(spots))
     legend = [] if named else [(spot.label, spot.style, False) for spot in spots]
     return Panel(draw, height, f"{y_label} over {x_label}: one point for each of {len(spots)} groups", legend)
+
+
+def _hover(spot: Spot, digits: int) -> Hover:
+    spread = "" if spot.deviation is None else f" ± {spot.deviation:.{digits}f}"
+    return {"name": spot.label, "points": [[spot.x, spot.y, f"{spot.x:.2f}: {spot.y:.{digits}f}{spread}"]]}
 
 
 def _names(axes: "Axes", spots: Sequence[Spot]) -> None:
