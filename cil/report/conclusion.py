@@ -30,7 +30,8 @@ def conclude(problem: Problem, comparisons: Sequence[VariantComparison], key: st
     else:
         text = _none_better(comparisons, base, key)
     if worse and len(comparisons) > 1:
-        named = ", ".join(c.variant.label for c in worse)
+        more = f" and {len(worse) - _LISTED} more" if len(worse) > _LISTED else ""
+        named = ", ".join(c.variant.label for c in worse[:_LISTED]) + more
         text += f" {'Worse' if better else 'Significantly worse'}: {named}."
     return text + _unfair(better[:1] or comparisons[:1]) + _elsewhere(comparisons, key)
 
@@ -109,17 +110,15 @@ def _unfair(named: Sequence[VariantComparison]) -> str:
 
 
 def _elsewhere(comparisons: Sequence[VariantComparison], key: str) -> str:
-    """Other figures in which something is significant: by label alone, the tables have the numbers."""
+    """Other figures in which something is significant, and for how many variants; the tables have the numbers."""
     found = []
     for other in comparisons[0].by_figure if comparisons else ():
-        named = [
-            f"{c.variant.label} {'better' if _good(c.by_figure[other]) else 'worse'}"
-            for c in comparisons
-            if other != key and significant(c.by_figure[other])
-        ]
-        if named:
-            found.append(f"{figure_of(other).label} ({', '.join(named)})")
-    return f" Significant in other figures: {'; '.join(found)}." if found else ""
+        marked = [_good(c.by_figure[other]) for c in comparisons if significant(c.by_figure[other])]
+        counts = [(marked.count(good), word) for good, word in ((True, "better"), (False, "worse"))]
+        words = [word if len(comparisons) == 1 else f"{count} {word}" for count, word in counts if count]
+        if other != key and words:
+            found.append(f"{figure_of(other).label} ({', '.join(words)})")
+    return f" Significant in other figures: {', '.join(found)}." if found else ""
 
 
 def head_notes(problem: Problem) -> list[str]:

@@ -49,6 +49,7 @@ def test_several_variants_and_what_is_worse(tmp_path: Path) -> None:
         "1 of 2 variants is better than loss=infonce; the best is loss=ant ant_margin=0.1: average top-1 +2.00 points"
     )
     assert "Worse: loss=ant ant_margin=0.3." in text
+    assert "last (1 better, 1 worse)" in text
 
 
 def test_none_better_names_the_best(tmp_path: Path) -> None:
@@ -80,7 +81,7 @@ def test_other_figures_are_named_with_their_direction(tmp_path: Path) -> None:
     for seed in (1, 2, 3):
         write_run(tmp_path / f"b{seed}", [[90.0], [60.0 + 0.1 * seed, 80.0]], seed=seed, **INFONCE)
         write_run(tmp_path / f"a{seed}", [[80.0 + 9 * seed], [70.0, 71.0]], seed=seed)
-    assert "Significant in other figures: last (loss=ant better)" in conclusion(tmp_path)
+    assert "Significant in other figures: last (better)" in conclusion(tmp_path)
 
 
 def test_validation_images_decide_where_every_run_has_some(tmp_path: Path) -> None:

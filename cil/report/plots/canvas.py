@@ -114,6 +114,7 @@ def _settings(points: float, font_type: str) -> Iterator[None]:
     defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if key not in backend}
     ours: dict[Any, Any] = {
         "font.size": points,
+        "font.sans-serif": ["DejaVu Sans"],  # it comes with matplotlib; the list stands in every text of the SVG
         "axes.titlesize": points,
         "axes.labelsize": points,
         "xtick.labelsize": points - 1,
@@ -206,6 +207,15 @@ def _placed(one: Hover, figure: "Figure") -> dict[str, Any]:
     return {"name": one["name"], "points": points}
 
 
+_SHORTER = (
+    (r"(\d\.\d\d)\d+", r"\1"),  # a hundredth of a point is fine enough
+    (r'<g id="[^"]*">', "<g>"),  # nothing refers to groups
+    (r' transform="rotate\(-0 [^"]*"', ""),
+    (r"\n\s+", "\n"),
+)
+"""What a page does not need, half of an SVG's bytes."""
+
+
 def _inline(svg: str, prefix: str, describe: str) -> str:
     """An SVG for the middle of a page: no XML head, ids of its own, colours that the page can change."""
     from html import escape
@@ -218,6 +228,8 @@ def _inline(svg: str, prefix: str, describe: str) -> str:
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
     svg = re.sub(r'href="#', f'href="#{prefix}-', svg)
     svg = svg.replace("url(#", f"url(#{prefix}-")
+    for pattern, shorter in _SHORTER:
+        svg = re.sub(pattern, shorter, svg)
     for name, colour in THEME.items():
         svg = svg.replace(colour, f"var(--{name},{colour})")
     return svg.replace("<svg", f'<svg role="img" aria-label="{escape(describe)}"', 1).rstrip()

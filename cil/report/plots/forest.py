@@ -42,11 +42,7 @@ def _panel(base: Group, rows: Sequence[tuple[VariantComparison, int]], key: str)
             one = comparison.by_figure[key]
             hover.append(_row(axes, -i, comparison, one, style, base))
             if first:
-                mark = " *" if significant(one) else ""
-                text = "\n".join(names[i]) + mark
-                _name(axes, -i, text)
-            elif significant(one):
-                _name(axes, -i, "*")
+                _name(axes, -i, "\n".join(names[i]))
         axes.set_ylim(-len(rows) + 0.55, 0.85 if lines == 1 else 1)
         axes.set_yticks([])
         axes.grid(visible=False, axis="y")
@@ -68,7 +64,7 @@ def _name(axes: "Axes", y: float, text: str) -> None:
 
 
 def _row(axes: "Axes", y: float, comparison: VariantComparison, one: Comparison, style: int, base: Group) -> Hover:
-    """Interval and mean (filled where significant), and below them a dot for each seed."""
+    """Interval and mean (filled and with a star where significant), and below them a dot for each seed."""
     name = comparison.variant.label
     points: list[list[Any]] = []
     if one.test is None:
@@ -91,6 +87,8 @@ def _row(axes: "Axes", y: float, comparison: VariantComparison, one: Comparison,
         markeredgewidth=1.4,
     )
     points.append([one.test.mean * scale, y, _summary(one)])
+    if significant(one) and one.test.high is not None:
+        axes.annotate("*", (one.test.high * scale, y), xytext=(4, -1), textcoords="offset points", va="center")
     return {"name": name, "points": points}
 
 

@@ -45,7 +45,7 @@ def _panel(matrix: Sequence[Sequence[float | None]], title: str) -> Panel:
                     cell = axes.text(j + 0.5, i + 0.5, f"{value:.0f}", ha="center", va="center", color=ink)
                     cell.set_fontsize("small")
                     cell.set_in_layout(False)  # it is inside, and the layout looks at every text that is not told so
-        axes.pcolormesh(values, vmin=0, vmax=100, cmap="Blues", edgecolors="#ffffff", linewidth=0.4)
+        axes.pcolormesh(values, vmin=0, vmax=100, cmap="Blues", edgecolors="face", linewidth=0.2)
         axes.invert_yaxis()
         axes.set_title(textwrap.fill(title, _TITLE))
         axes.set_xlabel("test images of task")

@@ -36,7 +36,8 @@ def test_every_seed_has_a_dot_and_every_variant_its_mean(plot) -> None:
 
 def test_what_is_significant_is_filled_and_has_a_star(plot) -> None:
     axes, _ = drawn(plot.panels[0])
-    assert texts(axes) == ["loss=ant ant_margin=0.1 *", "loss=ant ant_margin=0.3"]
+    assert texts(axes) == ["*", "loss=ant ant_margin=0.1", "loss=ant ant_margin=0.3"]
+    assert axes.texts[0].get_position() != (0, 0) and axes.texts[0].xy == (pytest.approx(2.2484, abs=1e-3), 0)
     marks = [line for line in axes.lines if line.get_markersize() == 7]
     faces = [to_hex(line.get_markerfacecolor()) for line in marks]
     assert faces == [style_of(1)["color"], PAPER]

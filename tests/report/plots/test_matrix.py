@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cil.report.plots.canvas import page_panels
 from cil.report.plots.matrix import matrix_plot
 from tests.report.helpers import problem_of
 from tests.report.plots.drawn import drawn, texts
@@ -25,6 +26,13 @@ def test_the_last_task_is_the_lowest_row(tmp_path: Path) -> None:
         "after task 3, on task 2: 75.0",
         "after task 3, on task 3: 85.0",
     ]
+
+
+def test_cells_that_do_not_exist_have_no_frame(tmp_path: Path) -> None:
+    """White on white cannot be seen, in dark mode it could."""
+    write_run(tmp_path / "a", MATRIX)
+    ((svg, _),) = page_panels(matrix_plot(problem_of(tmp_path)))
+    assert "stroke: #ffffff" not in svg and svg.count("fill: #ffffff") == 6, "of the six numbers"
 
 
 def test_many_tasks_have_no_numbers_in_their_cells(tmp_path: Path) -> None:
