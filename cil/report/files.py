@@ -49,4 +49,4 @@ def write_figures(report: Report, folder: Path) -> None:
     except OSError as error:
         raise ReportError(f"{folder}: cannot be written: {error.strerror}") from None
     names = ", ".join(drawing.plot.name for drawing in found)
-    print(f"written: {folder}: {names or 'no figure'} (each as {', '.join(FORMATS)})")
+    print(f"written: {folder}: {names} (each as {', '.join(FORMATS)})" if found else f"{folder}: no figure to write")

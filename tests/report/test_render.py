@@ -106,6 +106,13 @@ def test_dark_mode_has_every_colour_of_the_light_one() -> None:
     assert "screen and (prefers-color-scheme:dark)" in style, "paper is white"
 
 
+def test_print_keeps_headings_with_what_they_head() -> None:
+    style = (Path(render_html.__file__).parent / "page" / "style.css").read_text()
+    printed = style[style.index("@media print") :]
+    assert "h1,h2,h3,figure>b{break-after:avoid}" in printed and "break-inside:avoid" in printed
+    assert ".drawings,.panels{display:block}" in printed, "a flex box is not broken where it should be"
+
+
 def test_minus_signs_of_the_page_are_real(tmp_path: Path) -> None:
     write_group(tmp_path / "base", {1: 60.0, 2: 70.0}, **INFONCE)
     write_group(tmp_path / "ant", {1: 59.0, 2: 68.5})

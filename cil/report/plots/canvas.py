@@ -4,9 +4,11 @@ import io
 import math
 import re
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -114,6 +116,7 @@ def _settings(points: float, font_type: str) -> Iterator[None]:
     defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if key not in backend}
     ours: dict[Any, Any] = {
         "font.size": points,
+        "text.parse_math": False,  # a name with two dollar signs is no formula
         "font.sans-serif": ["DejaVu Sans"],  # it comes with matplotlib; the list stands in every text of the SVG
         "axes.titlesize": points,
         "axes.labelsize": points,
@@ -141,7 +144,8 @@ def _settings(points: float, font_type: str) -> Iterator[None]:
         "lines.linewidth": 1.3,
         "lines.markersize": 4,
     }
-    with matplotlib.rc_context({**defaults, **ours}):
+    with matplotlib.rc_context({**defaults, **ours}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's font may have it
         yield
 
 
@@ -211,25 +215,24 @@ _SHORTER = (
     (r"(\d\.\d\d)\d+", r"\1"),  # a hundredth of a point is fine enough
     (r'<g id="[^"]*">', "<g>"),  # nothing refers to groups
     (r' transform="rotate\(-0 [^"]*"', ""),
-    (r"\n\s+", "\n"),
+    (r' xmlns:xlink="[^"]*"', ""),
+    ("xlink:href", "href"),
 )
 """What a page does not need, half of an SVG's bytes."""
 
 
 def _inline(svg: str, prefix: str, describe: str) -> str:
     """An SVG for the middle of a page: no XML head, ids of its own, colours that the page can change."""
-    from html import escape
 
-    svg = (
-        svg[svg.index("<svg") :]
-        .replace("xlink:href", "href")
-        .replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
-    )
-    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
-    svg = re.sub(r'href="#', f'href="#{prefix}-', svg)
-    svg = svg.replace("url(#", f"url(#{prefix}-")
-    for pattern, shorter in _SHORTER:
-        svg = re.sub(pattern, shorter, svg)
-    for name, colour in THEME.items():
-        svg = svg.replace(colour, f"var(--{name},{colour})")
-    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(describe)}"', 1).rstrip()
+    def changed(found: re.Match[str]) -> str:
+        tag = found[0]
+        for pattern, shorter in _SHORTER:
+            tag = re.sub(pattern, shorter, tag)
+        tag = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{prefix}-", tag)
+        for name, colour in THEME.items():
+            tag = tag.replace(colour, f"var(--{name},{colour})")
+        return tag
+
+    svg = re.sub(r"<[^>]*>", changed, svg[svg.index("<svg") :])  # in tags alone: texts are what runs are called
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{escape(describe)}"', 1)
+    return re.sub(r">\s+<", "><", svg).rstrip()

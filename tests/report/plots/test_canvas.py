@@ -112,6 +112,13 @@ class TestPage:
         xs = [float(x) / width for x in re.findall(r"[ML] ([\d.]+)", drawn)]
         assert [point[0] for point in first["points"]] == pytest.approx(xs, abs=2e-4)
 
+    def test_names_are_shown_as_they_are(self, recwarn: pytest.WarningsRecorder) -> None:
+        names = ("lr=0.12345 of $x$ and #0072b2", "名 <b> & c")
+        ((svg, _),) = page_panels(Plot("names", [panel(*names)]))
+        shown = {node.text for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("}text")}
+        assert set(names) <= shown
+        assert not recwarn.list, "a letter that the font lacks is no reason to print something"
+
     def test_a_long_name_stays_inside_the_picture(self) -> None:
         ((svg, _),) = page_panels(Plot("long", [panel(LONG, "b")]))
         lines = [node.text or "" for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("}text")]
