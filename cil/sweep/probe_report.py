@@ -32,7 +32,10 @@ def probe(planned: Plan) -> str:
 
 
 def sweep_warnings(planned: Plan) -> list[str]:
-    """One line for each swept loss setting that changes neither loss nor gradient, everywhere or in a part."""
+    """One line for each swept loss setting that changes neither loss nor gradient, everywhere or in a part.
+
+    Not for a part in which one run serves all of its values: nothing is trained twice there.
+    """
     if not planned.grid or not _loss_keys(planned):
         return []
     points, warnings, probe_batch = _points(planned.jobs), [], Probe()
@@ -42,7 +45,8 @@ def sweep_warnings(planned: Plan) -> list[str]:
         if idle and not active:
             warnings.append(f"{text} (measured on a probe batch)")
         else:
-            warnings += [f"{text} with {context} (measured on a probe batch)" for context in idle]
+            parts = [context for context, one_run in idle.items() if not one_run]
+            warnings += [f"{text} with {context} (measured on a probe batch)" for context in parts]
     return warnings
 
 
@@ -125,12 +129,14 @@ def _groups(points: Sequence[Point], key: str) -> dict[str, list[Point]]:
 
 def _by_context(
     points: Sequence[Point], key: str, loss_keys: Sequence[str], probe_batch: Probe
-) -> tuple[list[str], list[str]]:
-    """Other swept loss settings under which `key` has no effect, and those under which it has one."""
-    found: dict[str, bool] = {}
+) -> tuple[dict[str, bool], bool]:
+    """Other swept loss settings under which `key` has no effect -> whether one run serves; and if it acts anywhere."""
+    acts: dict[str, bool] = {}
+    one_run: dict[str, bool] = {}
     for group in _groups(points, key).values():
         overrides: Mapping[str, str] = group[0][0]
         context = " ".join(f"{name}={overrides[name]}" for name in loss_keys if name != key and name in overrides)
-        effect = probe_batch.compare_all([config for _, config in group]).any
-        found[context] = found.get(context, False) or effect
-    return [c for c, acts in found.items() if not acts], [c for c, acts in found.items() if acts]
+        configs = [config for _, config in group]
+        acts[context] = acts.get(context, False) or probe_batch.compare_all(configs).any
+        one_run[context] = one_run.get(context, True) and all(config is configs[0] for config in configs)
+    return {context: one_run[context] for context, active in acts.items() if not active}, any(acts.values())
