@@ -141,4 +141,6 @@ def _line(job: Job, margins: list[float | None]) -> str:
     asked = ", ".join(show(margin) for margin in margins)
     where = "" if used in margins else ", the margin of the run that is there"
     runs = "are one run" if len(margins) > 1 else "is one run with any other"
-    return f"{reason} trains without a margin: ant_margin={asked} {runs}, its statistics measured at {show(used)}{where}"
+    return (
+        f"{reason} trains without a margin: ant_margin={asked} {runs}, its statistics measured at {show(used)}{where}"
+    )

@@ -19,6 +19,7 @@ from cil.planning.resolvers import register
 from cil.planning.stored import refuse_differences, stored_config
 from cil.records.folder import finished_result, is_empty, read_status, refuse_unfinished, remove_if_unused
 from cil.run.signals import Interrupted
+from cil.run.table import result_table
 
 register()  # also where another process imports this module to run a job of a sweep
 
@@ -52,7 +53,7 @@ class WrongInput(JobFailed):
 def _run_of_sweep(job: Job, folder: Path) -> float | None:
     """The folder is the job's identity: whatever it holds is this job's own unfinished work."""
     try:
-        return _run(job, folder, resume=True)
+        return _run(job, folder, resume=True, show=False)
     except (ConfigError, DataError) as error:
         failure: JobFailed = WrongInput(str(error))
     except Exception as error:
@@ -117,7 +118,8 @@ def _removed_if_unused(folder: Path) -> Iterator[None]:
         raise
 
 
-def _run(job: Job, folder: Path, resume: bool) -> float | None:
+def _run(job: Job, folder: Path, resume: bool, show: bool = True) -> float | None:
+    """show: print the result's tables; a sweep has one of its own."""
     status = read_status(folder)
     finished = status.get("state") == "finished"
     if (resume or finished) and (folder / "config.yaml").is_file():
@@ -135,8 +137,11 @@ def _run(job: Job, folder: Path, resume: bool) -> float | None:
 
     print(f"run folder: {folder}", flush=True)
     try:
-        return run_experiment(job, folder, resume)["incremental_avg_top1"]
+        result = run_experiment(job, folder, resume)
     except Exception as error:
         if (folder / "train.log").is_file():
             error.add_note(f"more in {folder / 'train.log'}")
         raise
+    if show:
+        print(f"\n{result_table(result)}\n")
+    return result["incremental_avg_top1"]

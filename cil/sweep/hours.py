@@ -66,13 +66,18 @@ def hours_by_kind(roots: Iterable[Path]) -> dict[str, list[float]]:
         try:
             result = json.loads(path.read_text())
             config = yaml.load((path.parent / "config.yaml").read_text(), _YAML)  # noqa: S506  (a safe loader)
-            tasks = sum(task["train_seconds"] for task in result["tasks"] if "inherited" not in task)
             kind = kind_of(with_neutral(config), result["device"]["name"])  # of an earlier version, maybe
-            # `seconds` counts from the last start alone where a run was continued.
-            found.setdefault(kind, []).append(max(result["seconds"], tasks) / 3600)
+            found.setdefault(kind, []).append(hours_of(result))
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
             continue  # not a whole run: no ground for an estimate
     return found
+
+
+def hours_of(result: Mapping[str, Any]) -> float:
+    """Hours that a finished run took, from its result.json. Raises KeyError, TypeError for another content."""
+    tasks = sum(task["train_seconds"] for task in result["tasks"] if "inherited" not in task)
+    # `seconds` counts from the last start alone where a run was continued.
+    return float(max(result["seconds"], tasks)) / 3600
 
 
 def _results(root: Path, pattern: str) -> Iterable[Path]:

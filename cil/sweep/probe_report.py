@@ -14,8 +14,9 @@ from cil.config.usage import default_of, key_facts
 from cil.errors import ConfigError
 from cil.planning.plan import Job, Plan, job_from_composed
 from cil.planning.stored import with_overrides
+from cil.run.table import table
 from cil.sweep.probe import NO_EFFECT, Effect, Probe
-from cil.sweep.summary import aligned, swept_keys
+from cil.sweep.summary import swept_keys
 
 Point = tuple[dict[str, str], RunConfig]
 """A point of a grid: its overrides by key, and the configuration."""
@@ -64,7 +65,7 @@ def sweep_effects(jobs: Sequence[Job]) -> dict[str, Effect]:
 def run_effects(job: Job) -> str:
     """A table: every setting of the loss, another value of it, and what that one would change."""
     probe_batch, values = Probe(), flat(job.effective)
-    table = [["setting", "value", "tried", "changes"]]
+    rows = [["setting", "value", "tried", "changes"]]
     for key in loss_settings():
         tried = another_value(key, values[key])
         try:
@@ -73,8 +74,8 @@ def run_effects(job: Job) -> str:
             effect = "nothing: not used" if same else str(probe_batch.compare(job.config, other.config))
         except ConfigError as error:
             effect = f"- ({error})"
-        table.append([key, show(values[key]), show(tried), effect])
-    return f"{aligned(table)}\nprobe: measured on fixed batches of embeddings; nothing was trained"
+        rows.append([key, show(values[key]), show(tried), effect])
+    return f"{table(rows, texts=(0, 1, 3))}\nprobe: measured on fixed batches of embeddings; nothing was trained"
 
 
 def loss_settings() -> list[str]:

@@ -124,7 +124,7 @@ def test_a_failed_job_holds_no_memory_of_the_next(monkeypatch):
     class Big:
         pass
 
-    def broken(job, folder, resume):
+    def broken(job, folder, **named):
         big = Big()
         alive.append(weakref.ref(big))
         raise RuntimeError("boom")
