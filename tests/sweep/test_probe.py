@@ -149,7 +149,7 @@ def test_a_sweep_warns_by_itself(tmp_path):
     warning = "ant_margin = 0.1, 0.2: changes neither loss nor gradient (measured on a probe batch)"
     lines = done.stdout.splitlines()
     table = lines.index(f"warning: {warning}")
-    assert lines[table + 1].startswith("all jobs:")
+    assert lines[table + 1].startswith("state ")
     content = json.loads((tmp_path / "outputs/sweeps/tiny/sweep.json").read_text())
     assert content["warnings"] == [warning]
     silent = train(*arguments, "probe=false", cwd=tmp_path)
