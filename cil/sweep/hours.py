@@ -87,17 +87,17 @@ def _results(root: Path, pattern: str) -> Iterable[Path]:
 def estimate(jobs: Iterable[tuple[Job, float]], roots: Iterable[Path]) -> Estimate:
     """The hours left of jobs, each given with the share of it that is left to do."""
     known = hours_by_kind(roots)
-    hours, unknown, used, names = 0.0, 0, {}, []
+    hours, unknown, used, names = 0.0, 0, {}, {}
     for job, left in jobs:
-        name = device_name(job.config.device)
-        names.append(name)
-        kind = kind_of(job.effective, name)
+        if job.config.device not in names:
+            names[job.config.device] = device_name(job.config.device)  # may start a process
+        kind = kind_of(job.effective, names[job.config.device])
         if kind in known:
             used[kind] = len(known[kind])
             hours += left * sum(known[kind]) / len(known[kind])
         else:
             unknown += 1
-    return Estimate(hours, ", ".join(dict.fromkeys(names)), sum(used.values()), unknown)
+    return Estimate(hours, ", ".join(dict.fromkeys(names.values())), sum(used.values()), unknown)
 
 
 def device_name(device: str) -> str:

@@ -1,6 +1,6 @@
 """How long a sweep still takes, from what its finished jobs took. Imports no torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -18,10 +18,16 @@ class Work:
     kind: str
     """Jobs of one kind take about equally long (cil/sweep/hours.py)."""
 
-    @staticmethod
-    def of(job: Job, folder: Path) -> "Work":
-        """The work of a job."""
-        return Work(folder.absolute(), kind_of(job.effective, device_name(job.config.device)))
+
+def work_of(jobs: Iterable[tuple[Job, Path]]) -> list[Work]:
+    """The work of jobs, given with their folders."""
+    found, devices = [], {}
+    for job, folder in jobs:
+        device = job.config.device
+        if device not in devices:
+            devices[device] = device_name(device)  # may start a process
+        found.append(Work(folder.absolute(), kind_of(job.effective, devices[device])))
+    return found
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from cil.run.commands import command
 from cil.sweep.found import find
 from cil.sweep.hours import hours_by_kind
 from cil.sweep.labels import lines
-from cil.sweep.left import SweepLeft, Work
+from cil.sweep.left import SweepLeft, work_of
 from cil.sweep.signals import SweepSignals
 from cil.sweep.summary import Row, sweep_table, thread_warnings, write_sweep_files
 from cil.sweep.task import SweepTask
@@ -59,14 +59,11 @@ class Sweep:
 
     def task(self) -> SweepTask:
         """What a launcher shall run for each job."""
-        total, named = len(self.planned.jobs), lines(self.planned.jobs)
-        heads, work = {}, []
-        for number, (job, folder) in enumerate(self.placed):
-            if folder is not None:
-                heads[folder.absolute()] = f"[{number + 1}/{total}] {named[number]}"
-                work.append(Work.of(job, folder))
-        roots = {Path("outputs"), *(folder.parent for folder in self.folders.values() if folder is not None)}
-        return SweepTask(heads, SweepLeft(work, hours_by_kind(roots)))
+        known = [(number, job, folder) for number, (job, folder) in enumerate(self.placed) if folder is not None]
+        named = lines(self.planned.jobs)
+        heads = {f.absolute(): f"[{number + 1}/{len(named)}] {named[number]}" for number, _, f in known}
+        earlier = hours_by_kind({Path("outputs"), *(folder.parent for _, _, folder in known)})
+        return SweepTask(heads, SweepLeft(work_of((job, folder) for _, job, folder in known), earlier))
 
     def state(self, number: int) -> State:
         """State of a job now."""
