@@ -9,7 +9,7 @@ from typing import Any
 STYLES = {"ok": "green", "done": "green", "skipped": "dim", "failed": "bold red", "interrupted": "yellow"}
 """Content of a cell -> how a terminal shows it."""
 
-_GAP = 3
+_GAP = 2
 """Columns of the window between two columns of a table that is drawn."""
 
 
@@ -42,7 +42,7 @@ def _drawn(rows: Sequence[Sequence[str]], texts: Collection[int], width: int) ->
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     last = len(rows[0]) - 1
     for i, name in enumerate(rows[0]):
         drawn.add_column(Text(name), justify="left" if i in texts else "right", no_wrap=i != last, overflow="fold")
