@@ -24,17 +24,17 @@ from cil.run.table import result_table
 register()  # also where another process imports this module to run a job of a sweep
 
 
-def run_job(composed: DictConfig) -> float | None:
+def run_job(composed: DictConfig, show: bool = True) -> float | None:
     """Run the composed job in Hydra's output folder; returns incremental_avg_top1 (for optimisers).
 
-    It must stay importable: launchers send it to other processes.
+    show: print the tables of its result. It must stay importable: launchers send it to other processes.
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     with _removed_if_unused(folder):
         job = job_from_composed(composed)
         if hydra.mode == RunMode.MULTIRUN:
-            return _run_of_sweep(job, folder)
+            return _run_of_sweep(job, folder, show)
         try:
             return _run(job, folder, resume=False)
         except Exception as error:
@@ -50,10 +50,10 @@ class WrongInput(JobFailed):
     """It failed because of its settings or its data, not while it trained."""
 
 
-def _run_of_sweep(job: Job, folder: Path) -> float | None:
+def _run_of_sweep(job: Job, folder: Path, show: bool) -> float | None:
     """The folder is the job's identity: whatever it holds is this job's own unfinished work."""
     try:
-        return _run(job, folder, resume=True, show=False)
+        return _run(job, folder, resume=True, show=show)
     except (ConfigError, DataError) as error:
         failure: JobFailed = WrongInput(str(error))
     except Exception as error:
@@ -119,7 +119,6 @@ def _removed_if_unused(folder: Path) -> Iterator[None]:
 
 
 def _run(job: Job, folder: Path, resume: bool, show: bool = True) -> float | None:
-    """show: print the result's tables; a sweep has one of its own."""
     status = read_status(folder)
     finished = status.get("state") == "finished"
     if (resume or finished) and (folder / "config.yaml").is_file():

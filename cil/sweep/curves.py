@@ -20,9 +20,10 @@ _EVENTS = "tensorboard"
 
 
 def curve_folders(jobs: Iterable[tuple[Job, Path | None]]) -> list[Path]:
-    """Where TensorBoard shows these jobs, given with their folders, under names."""
+    """Where TensorBoard shows these jobs, given with their folders: under names, where links could be made."""
     parents = dict.fromkeys(folder.parent for _, folder in jobs if folder is not None)
-    return [parent / CURVES for parent in parents if (parent / CURVES).is_dir()]
+    found = [parent / CURVES for parent in parents if (parent / CURVES).is_dir()]
+    return [curves if any(path.is_symlink() for path in curves.iterdir()) else curves.parent for curves in found]
 
 
 def name_curves(jobs: Iterable[tuple[Job, Path | None]], ended: bool = False) -> list[str]:
@@ -66,20 +67,19 @@ def _name_all(parent: Path, runs: Mapping[str, Labelled], ended: bool) -> None:
     }
     if wanted:
         curves.mkdir(parents=True, exist_ok=True)
+        # First: where links cannot be made, the columns still hold for whoever looks at the folder above.
+        write_summary(curves, columns_of_sweep([run.effective for run in runs.values()]))
     elif not curves.is_dir():
         return
     for link in curves.iterdir():
         # A link to a run that nothing is known of here stays: another sweep may be at work.
-        if link.is_symlink() and (Path(os.readlink(link)).parent.name in runs):
-            target = wanted.get(link.name)
-            if target is None or Path(os.readlink(link)) != target:
-                link.unlink()
+        target = Path(os.readlink(link)) if link.is_symlink() else None
+        if target is not None and target.parent.name in runs and target != wanted.get(link.name):
+            link.unlink()
     for name, target in wanted.items():
         if not (curves / name).is_symlink():
             (curves / name).symlink_to(target, target_is_directory=True)
-    if wanted:
-        write_summary(curves, columns_of_sweep([run.effective for run in runs.values()]))
-    else:
+    if not wanted:
         _remove_if_empty(curves)
 
 

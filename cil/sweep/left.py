@@ -1,5 +1,6 @@
 """How long a sweep still takes, from what its finished jobs took. Imports no torch."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,11 @@ class Work:
     """Jobs of one kind take about equally long (cil/sweep/hours.py)."""
 
 
+def as_hydra_has_it(folder: Path) -> Path:
+    """A job's folder as its `hydra.runtime.output_dir`: absolute, without `..`."""
+    return Path(os.path.abspath(folder))
+
+
 def work_of(jobs: Iterable[tuple[Job, Path]]) -> list[Work]:
     """The work of jobs, given with their folders."""
     found, devices = [], {}
@@ -26,7 +32,7 @@ def work_of(jobs: Iterable[tuple[Job, Path]]) -> list[Work]:
         device = job.config.device
         if device not in devices:
             devices[device] = device_name(device)  # may start a process
-        found.append(Work(folder.absolute(), kind_of(job.effective, devices[device])))
+        found.append(Work(as_hydra_has_it(folder), kind_of(job.effective, devices[device])))
     return found
 
 

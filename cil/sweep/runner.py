@@ -27,7 +27,7 @@ from cil.run.commands import command
 from cil.sweep.found import find
 from cil.sweep.hours import hours_by_kind
 from cil.sweep.labels import lines
-from cil.sweep.left import SweepLeft, work_of
+from cil.sweep.left import SweepLeft, as_hydra_has_it, work_of
 from cil.sweep.signals import SweepSignals
 from cil.sweep.summary import Row, sweep_table, thread_warnings, write_sweep_files
 from cil.sweep.task import SweepTask
@@ -61,7 +61,7 @@ class Sweep:
         """What a launcher shall run for each job."""
         known = [(number, job, folder) for number, (job, folder) in enumerate(self.placed) if folder is not None]
         named = lines(self.planned.jobs)
-        heads = {f.absolute(): f"[{number + 1}/{len(named)}] {named[number]}" for number, _, f in known}
+        heads = {as_hydra_has_it(f): f"[{number + 1}/{len(named)}] {named[number]}" for number, _, f in known}
         earlier = hours_by_kind({Path("outputs"), *(folder.parent for _, _, folder in known)})
         return SweepTask(heads, SweepLeft(work_of((job, folder) for _, job, folder in known), earlier))
 

@@ -30,7 +30,7 @@ class SweepTask:
         seconds = self.left.seconds(but=folder)
         left = f" (sweep: about {tqdm.format_interval(seconds)} left)" if seconds else ""
         print(f"\n{head}{left}", flush=True)
-        value = run_job(composed)
+        value = run_job(composed, show=False)  # the sweep has a table of its own
         print(f"{head}: {_figures(folder)}", flush=True)
         return value
 

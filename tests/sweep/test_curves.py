@@ -160,7 +160,9 @@ def test_a_file_system_without_links_is_one_line(monkeypatch):
         raise OSError(1, "Operation not permitted")
 
     monkeypatch.setattr(Path, "symlink_to", refuse)
-    (line,) = name_curves(placed("loss=ant", "seed=1,2"))
+    jobs = placed("loss=ant", "seed=1,2")
+    (line,) = name_curves(jobs)
+    assert curve_folders(jobs) == [SWEEP] and set(columns()[0]) == {"loss.name", "seed"}
     assert line == f"{CURVES}: TensorBoard gets no named links (Operation not permitted); the runs are named by id"
 
 

@@ -151,7 +151,7 @@ def test_a_failed_job_holds_no_memory_of_the_next(monkeypatch):
 
     monkeypatch.setattr(job_module, "_run", broken)
     with pytest.raises(JobFailed, match="RuntimeError: boom") as caught:
-        job_module._run_of_sweep(jobs("seed=1")[0], Path("x"))
+        job_module._run_of_sweep(jobs("seed=1")[0], Path("x"), show=False)
     error = caught.value
     gc.collect()
     assert alive[0]() is None
