@@ -166,18 +166,9 @@ class Events:
 
 
 def write_summary(folder: Path, summary: Any) -> None:
-    """Leave one event file in `folder`, with this summary alone. Nothing is written where it stands there already.
-
-    Raises OSError.
-    """
-    content = summary.SerializeToString()
-    files = [path for path in folder.glob(f"{_PREFIX}*") if path.stat().st_size]
-    if len(files) == 1 and content in files[0].read_bytes():
-        return
+    """An event file in `folder` with this summary alone. Raises OSError."""
     writer = _EventFile(folder)
     try:
         writer.add_summary(summary)
-        writer.flush()
-        writer.replace_earlier()
     finally:
         writer.close()

@@ -4,9 +4,12 @@ The folders of runs are named by hashes; the links are named anew whenever the s
 """
 
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from cil.errors import ConfigError
 from cil.planning.plan import Job
@@ -17,6 +20,7 @@ from cil.sweep.labels import Labelled, names
 from cil.sweep.summary import earlier_jobs
 
 _EVENTS = "tensorboard"
+_COLUMNS = "_columns-"
 
 
 def curve_folders(jobs: Iterable[tuple[Job, Path | None]]) -> list[Path]:
@@ -68,7 +72,7 @@ def _name_all(parent: Path, runs: Mapping[str, Labelled], ended: bool) -> None:
     if wanted:
         curves.mkdir(parents=True, exist_ok=True)
         # First: where links cannot be made, the columns still hold for whoever looks at the folder above.
-        write_summary(curves, columns_of_sweep([run.effective for run in runs.values()]))
+        _write_columns(curves, columns_of_sweep([run.effective for run in runs.values()]))
     elif not curves.is_dir():
         return
     for link in curves.iterdir():
@@ -83,10 +87,18 @@ def _name_all(parent: Path, runs: Mapping[str, Labelled], ended: bool) -> None:
         _remove_if_empty(curves)
 
 
+def _write_columns(curves: Path, columns: Any) -> None:
+    """Keep one folder with the columns of the HPARAMS tab, named by them: a viewer that is open reads no tag again."""
+    name = f"{_COLUMNS}{sha256(columns.SerializeToString()).hexdigest()[:6]}"
+    for folder in curves.glob(f"{_COLUMNS}*"):
+        if folder.name != name:
+            shutil.rmtree(folder)
+    if not (curves / name).is_dir():
+        write_summary(curves / name, columns)
+
+
 def _remove_if_empty(curves: Path) -> None:
     """Remove the folder where it holds no link: then the columns alone serve nobody."""
     left = list(curves.iterdir())
-    if not any(path.is_symlink() for path in left) and all(path.name.startswith("events.out.") for path in left):
-        for path in left:
-            path.unlink()
-        curves.rmdir()
+    if all(path.name.startswith(_COLUMNS) for path in left):
+        shutil.rmtree(curves)

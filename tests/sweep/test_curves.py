@@ -51,7 +51,8 @@ def links():
 
 def columns():
     """Columns and metrics of the HPARAMS tab."""
-    (content,) = EventAccumulator(str(CURVES)).Reload().PluginTagToContent("hparams").values()
+    (folder,) = CURVES.glob("_columns-*")
+    (content,) = EventAccumulator(str(folder)).Reload().PluginTagToContent("hparams").values()
     found = plugin_data_pb2.HParamsPluginData.FromString(content).experiment
     assert all(info.differs for info in found.hparam_infos)
     return [info.name for info in found.hparam_infos], [info.name.tag for info in found.metric_infos]
@@ -69,7 +70,8 @@ def test_links_are_there_before_the_jobs_begin_and_lead_to_their_events():
     for job, folder in jobs:
         write_run(job, folder)
     viewer = EventMultiplexer().AddRunsFromDirectory(str(CURVES)).Reload()
-    assert set(viewer.Runs()) == {".", *links()}
+    (columns,) = set(viewer.Runs()) - set(links())
+    assert columns.startswith("_columns-")
     assert [event.value for event in viewer.Scalars("loss=infonce", "task/incremental_avg_top1")] == [50.0]
     assert curve_folders(jobs) == [CURVES]
 
@@ -100,6 +102,17 @@ def test_the_columns_are_what_differs_and_the_loss():
     assert metrics[0] == "task/incremental_avg_top1" and "contrast/gap" in metrics
     name_curves(placed("loss=infonce,ant", "ant_margin=0.1,0.3", "seed=1,2"))
     assert set(columns()[0]) == {"loss.name", "ant_margin", "seed"}
+
+
+def test_an_open_viewer_sees_the_columns_of_the_larger_grid():
+    """A tag that it has read it reads no more, so other columns are another run."""
+    name_curves(placed("loss=ant", "seed=1,2"))
+    viewer = EventMultiplexer().AddRunsFromDirectory(str(CURVES)).Reload()
+    before = set(viewer.Runs())
+    name_curves(placed("loss=ant", "ant_margin=0.1,0.3", "seed=1,2"))
+    after = set(viewer.AddRunsFromDirectory(str(CURVES)).Reload().Runs())
+    assert not {run for run in before & after if run.startswith("_columns-")}
+    assert len({run for run in after if run.startswith("_columns-")}) == 1
 
 
 def test_methods_without_a_contrastive_loss_have_no_figures_of_it():
@@ -179,5 +192,6 @@ def test_a_real_sweep_leaves_them_and_says_how_to_look(capsys):
     ]
     viewer = EventMultiplexer().AddRunsFromDirectory(str(folder / "curves")).Reload()
     told = {run: set(tags) for run, tags in viewer.PluginRunToTagToContent("hparams").items() if tags}
-    assert told["."] == {"_hparams_/experiment"}
+    (columns,) = told.keys() - {"seed=1", "seed=2"}
+    assert told[columns] == {"_hparams_/experiment"}
     assert told["seed=1"] == {"_hparams_/session_start_info", "_hparams_/session_end_info"}
