@@ -96,18 +96,19 @@ def run_sweep(planned: Plan, warnings: Sequence[str] = ()) -> int:
     sweep = Sweep(planned)
     started = time.monotonic()
     print(f"sweep: {len(planned.jobs)} jobs, {len(planned.jobs) - len(sweep.unfinished)} finished before", flush=True)
-    for note in planned.notes:
+    notes = [*planned.notes, *name_curves(sweep.placed)]
+    for note in notes:
         print(f"note: {note}", flush=True)
-    warnings = [*warnings, *name_curves(sweep.placed)]
     try:
         with SweepSignals(lambda: list(sweep.folders.values())) as signals:
             _launch_all(sweep, signals)
     finally:
         rows = sweep.rows()
-        warnings = list(dict.fromkeys([*warnings, *thread_warnings(rows), *name_curves(sweep.placed, ended=True)]))
+        warnings = [*warnings, *thread_warnings(rows)]
+        later = [note for note in name_curves(sweep.placed, ended=True) if note not in notes]
         write_sweep_files(planned, rows, warnings)
         print(f"\n{sweep_table(rows, warnings, time.monotonic() - started)}\n", flush=True)
-        for line in _what_next(rows, curve_folders(sweep.placed)):
+        for line in (*later, *_what_next(rows, curve_folders(sweep.placed))):
             print(line, flush=True)
     return 0 if all(row.good for row in rows) else 1
 

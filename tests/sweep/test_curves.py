@@ -195,3 +195,12 @@ def test_a_real_sweep_leaves_them_and_says_how_to_look(capsys):
     (columns,) = told.keys() - {"seed=1", "seed=2"}
     assert told[columns] == {"_hparams_/experiment"}
     assert told["seed=1"] == {"_hparams_/session_start_info", "_hparams_/session_end_info"}
+
+
+def test_a_sweep_without_links_goes_on_and_says_so_once(monkeypatch, capsys):
+    monkeypatch.setattr(Path, "symlink_to", lambda *arguments, **named: (_ for _ in ()).throw(OSError(1, "not here")))
+    assert sweep(*changed(TINY, "tracking.tensorboard=true", "seed=1", "trainer.max_tasks=1")) == 0
+    out = capsys.readouterr().out
+    assert out.count("TensorBoard gets no named links (not here)") == 1
+    assert out.splitlines()[-1] == "curves: tensorboard --logdir outputs/sweeps/tiny"
+    assert json.loads(Path("outputs/sweeps/tiny/sweep.json").read_text())["warnings"] == []
