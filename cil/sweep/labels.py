@@ -31,7 +31,7 @@ class Labelled:
 
 
 def labels(runs: Sequence[Labelled]) -> list[list[str]]:
-    """For each run its KEY=VALUE that differ among the runs, in the order in which they were given.
+    """For each run its KEY=VALUE that differ among the runs: chosen options, then single keys, the seed last.
 
     A run leaves out what it does not train with: InfoNCE the margin that its statistics are measured at. The label of
     a run without any others is empty.
@@ -41,6 +41,7 @@ def labels(runs: Sequence[Labelled]) -> list[list[str]]:
     keys = list(dict.fromkeys(key for own in written for key in own))
     shown = {key: [_shown(key, own, value) for own, value in zip(written, values, strict=True)] for key in keys}
     varying = [key for key, found in shown.items() if _varies(key, found, values)]
+    varying.sort(key=lambda key: (key == "seed", any(key in own for own in values)))
     return [[f"{key}={shown[key][i]}" for key in varying if shown[key][i] is not None] for i in range(len(runs))]
 
 

@@ -8,9 +8,12 @@ def runs(*arguments):
     return [Labelled.of(job) for job in plan(["-m", *arguments]).jobs]
 
 
-def test_what_differs_in_the_order_it_was_given():
+def test_what_differs_options_first_and_the_seed_last():
     found = labels(runs("loss=ant", "ant_margin=0.1,0.3", "seed=1994", "trainer.max_tasks=1,2"))
     assert found[0] == ["ant_margin=0.1", "trainer.max_tasks=1"]
+    assert labels(runs("seed=1,2", "ant_margin=0.1,0.3", "loss=ant,infonce"))[0] == [
+        "loss=ant", "ant_margin=0.1", "seed=1"
+    ]  # fmt: skip
     assert names(runs("loss=ant", "ant_margin=0.3,0.1", "seed=1994,1"))[0] == "ant_margin=0.3,seed=1994"
 
 
@@ -42,9 +45,9 @@ def test_a_method_without_a_loss_goes_without_its_settings():
 def test_commands_that_name_different_keys_go_together():
     """What one does not name it has all the same."""
     found = labels([*runs("loss=ant", "seed=1,2"), *runs("loss=infonce,ant", "ant_margin=0.30", "seed=1")])
-    assert found[0] == ["loss=ant", "seed=1", "ant_margin=0.1"]
+    assert found[0] == ["loss=ant", "ant_margin=0.1", "seed=1"]
     assert found[2] == ["loss=infonce", "seed=1"]
-    assert found[3] == ["loss=ant", "seed=1", "ant_margin=0.3"]
+    assert found[3] == ["loss=ant", "ant_margin=0.3", "seed=1"]
 
 
 def test_names_are_unique():
