@@ -37,7 +37,7 @@ def outputs(tmp_path):
 def hashes(folder: Path) -> dict[str, str]:
     """Content of every file but what every sweep writes: sweep.json, and the folder for TensorBoard."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name not in ("sweep.json", "lock")]
-    files = [path for path in files if path.parent.name != "curves"]
+    files = [path for path in files if "curves" not in path.parts]
     return {str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest() for path in files}
 
 
