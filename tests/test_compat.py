@@ -75,7 +75,7 @@ def test_its_infonce_run_serves_other_margins_of_the_statistics(outputs):
     done = run("cil.train", *command, "dry_run=true", cwd=outputs.parent)
     assert done.returncode == 0, done.stderr
     assert "1 job: 1 done" in done.stdout
-    assert "measured at 0.1, the margin of the run that is there" in done.stdout
+    assert "measured at 0.1, as in the run that is there" in done.stdout
 
 
 def test_the_interrupted_run_ends_like_its_unbroken_twin(outputs):

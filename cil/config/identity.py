@@ -43,9 +43,22 @@ def run_id(effective: dict[str, Any]) -> str:
 
 
 def training_id(effective: dict[str, Any]) -> str:
-    """`run_id`, but the same for runs that train alike and only measure their statistics at different margins."""
-    probes = effective.get("ant_margin") is not None and not trains(flat(effective), "ant_margin")
-    return run_id({**effective, "ant_margin": DEFAULT_MARGIN} if probes else effective)
+    """`run_id`, but the same for runs that train alike and only measure their statistics otherwise."""
+    alike = deepcopy(effective)
+    for key in probes(effective):
+        group, _, last = key.rpartition(".")
+        (alike[group] if group else alike)[last] = PROBE_DEFAULTS[key]
+    return run_id(alike)
+
+
+PROBE_DEFAULTS = {"ant_margin": DEFAULT_MARGIN, "loss.negatives": "first_view", "loss.reference": "anchor"}
+"""What statistics are measured with by default: keys that a loss may train with, and always measures with."""
+
+
+def probes(effective: dict[str, Any]) -> dict[str, Any]:
+    """The keys that change nothing but the statistics of a run, and their values."""
+    values = flat(effective)
+    return {k: values[k] for k in PROBE_DEFAULTS if values.get(k) is not None and not trains(values, k)}
 
 
 def identity_part(effective: dict[str, Any]) -> dict[str, Any]:

@@ -49,9 +49,9 @@ class LossConfig:
     """Weight of the ANT bracket: ANT + gap_beta * gap term."""
     ant_term: bool | None = key(True, used=_BRACKET, needed=WHERE_USED)
     """false: only the gap term is left in the ANT bracket (the gap-only ablation)."""
-    negatives: Negatives | None = key(Negatives.first_view, needed=WHERE_USED)
+    negatives: Negatives | None = key(Negatives.first_view, trains=_BRACKET, needed=WHERE_USED)
     """Pairs ANT and the statistics look at: first_view, both_views or all."""
-    reference: Reference | None = key(Reference.anchor, needed=WHERE_USED)
+    reference: Reference | None = key(Reference.anchor, trains=_ANT, needed=WHERE_USED)
     """What a negative is compared with: the largest negative of its anchor, or of the whole block (global)."""
     reference_grad: bool | None = key(True, used=_ANT, needed=WHERE_USED)
     """Whether gradient flows through the reference similarity."""

@@ -1,26 +1,27 @@
-"""Jobs of a sweep that train alike: a loss that trains without a margin measures its statistics at one all the same.
+"""Jobs of a sweep that train alike: a loss without ANT measures ANT's statistics all the same, and those have settings.
 
-Such jobs (`loss=infonce` with several `ant_margin`) keep their own identities, but one run serves them all: the one
-that is there already, otherwise the one with the default margin, otherwise the first.
+Such jobs (`loss=infonce` with several `ant_margin`, or `loss.negatives`) keep their own identities, but one run serves
+them all: the one that is there already, otherwise the one with the default settings, otherwise the first.
 """
 
 from collections.abc import Collection
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from cil.config.identity import run_id, training_id
+from cil.config.identity import PROBE_DEFAULTS, probes, run_id, training_id
 from cil.config.names import show
-from cil.config.presets import DEFAULT_MARGIN
-from cil.config.typed import flat, plain
-from cil.config.usage import trains
+from cil.config.typed import typed
 from cil.errors import ConfigError
 from cil.planning.jobs import Job
 from cil.planning.stored import stored_config
 
 _YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+Probes = dict[str, Any]
+"""What only the statistics are measured with, by key."""
 
 
 @dataclass(frozen=True)
@@ -28,38 +29,33 @@ class _Stored:
     """A run that lies in the sweep's folder."""
 
     folder: Path
-    margin: float
+    probes: Probes
     finished: bool
 
 
 def one_for_each_training(jobs: list[Job]) -> tuple[list[Job], list[str]]:
     """The jobs without those that train like another one, which are noted in that one's `copies`; a line for each.
 
-    A job whose training lies in the sweep's folder with another probe margin takes that margin and that folder.
+    A job whose training lies in the sweep's folder with other settings of the statistics takes those and that folder.
     """
     groups: dict[tuple[str, str], list[Job]] = {}
     for job in jobs:
         groups.setdefault((job.config.name, training_id(job.effective)), []).append(job)
-    probed = [group for group in groups.values() if _is_probe(group[0].effective)]
+    probed = [group for group in groups.values() if probes(group[0].effective)]
     if not probed:
         return jobs, []
     stored = _stored_runs([job for group in probed for job in group])
     kept, lines = [], []
     for group in groups.values():
-        if not _is_probe(group[0].effective):
+        if not probes(group[0].effective):
             kept += group
             continue
         chosen = _chosen(group, stored)
         kept.append(chosen)
-        margins = [job.config.ant_margin for job in group]
-        if len(group) > 1 or chosen.config.ant_margin not in margins:
-            lines.append(_line(chosen, margins))
+        asked = [probes(job.effective) for job in group]
+        if len(group) > 1 or probes(chosen.effective) not in asked:
+            lines.append(_line(chosen, asked))
     return kept, list(dict.fromkeys(lines))
-
-
-def _is_probe(effective: dict[str, Any]) -> bool:
-    """Whether `ant_margin` has a value with which nothing is trained."""
-    return effective["ant_margin"] is not None and not trains(flat(effective), "ant_margin")
 
 
 def _chosen(group: list[Job], stored: dict[tuple[Path, str], list[_Stored]]) -> Job:
@@ -67,80 +63,84 @@ def _chosen(group: list[Job], stored: dict[tuple[Path, str], list[_Stored]]) -> 
     there: list[_Stored] = []
     for place in dict.fromkeys(job.folder.parent for job in group if job.folder is not None):
         there += stored.get((place, training_id(group[0].effective)), [])
-    margins = [job.config.ant_margin for job in group]
+    asked = [probes(job.effective) for job in group]
 
-    def rank(margin: float | None) -> tuple[bool, bool]:
-        return margin not in margins, margin != DEFAULT_MARGIN
+    def rank(values: Probes) -> tuple[bool, int]:
+        return values not in asked, sum(PROBE_DEFAULTS[key] != value for key, value in values.items())
 
-    # Of runs that are there, a finished one, then one with a margin that is asked for; `min` takes the first of equals.
-    found = min(there, key=lambda run: (not run.finished, *rank(run.margin)), default=None)
+    # Of runs that are there, a finished one, then one as it is asked for; `min` takes the first of equals.
+    found = min(there, key=lambda run: (not run.finished, *rank(run.probes)), default=None)
     if found is None:
-        chosen = min(group, key=lambda job: rank(job.config.ant_margin))
+        chosen = min(group, key=lambda job: rank(probes(job.effective)))
     else:
-        like = next((job for job in group if job.config.ant_margin == found.margin), group[0])
-        chosen = replace(_with_margin(like, found.margin), folder=found.folder)
-    others = [job for job in group if job.config.ant_margin != chosen.config.ant_margin]
+        like = next((job for job in group if probes(job.effective) == found.probes), group[0])
+        chosen = replace(_with_probes(like, found.probes), folder=found.folder)
+    others = [job for job in group if probes(job.effective) != probes(chosen.effective)]
     return replace(chosen, copies=[*chosen.copies, *(o for job in others for o in (job.overrides, *job.copies))])
 
 
-def _with_margin(job: Job, margin: float) -> Job:
-    """The same job with its statistics measured at another margin."""
-    if job.config.ant_margin == margin:
+def _with_probes(job: Job, values: Probes) -> Job:
+    """The same job with its statistics measured otherwise."""
+    changed = {key: value for key, value in values.items() if probes(job.effective)[key] != value}
+    if not changed:
         return job
-    config = replace(job.config, ant_margin=margin)
-    values = plain(config)
-
-    def rewritten(texts: list[str]) -> list[str]:
-        named = [text.partition("=")[0].lstrip("+") == "ant_margin" for text in texts]
-        changed = [
-            f"{text.partition('=')[0]}={margin!r}" if own else text for text, own in zip(texts, named, strict=True)
-        ]
-        return changed if any(named) else [*changed, f"ant_margin={margin!r}"]
-
-    spelled = rewritten(job.spelled) if job.spelled else []
+    effective = deepcopy(job.effective)
+    for key, value in changed.items():
+        group, _, last = key.rpartition(".")
+        (effective[group] if group else effective)[last] = value
     return replace(
         job,
-        config=config,
-        effective=values,
-        run_id=run_id(values),
-        overrides=rewritten(job.overrides),
-        spelled=spelled,
+        config=typed(effective),
+        effective=effective,
+        run_id=run_id(effective),
+        overrides=_rewritten(job.overrides, changed),
+        spelled=_rewritten(job.spelled, changed) if job.spelled else [],
         copies=[],
     )
 
 
+def _rewritten(texts: list[str], values: Probes) -> list[str]:
+    """Overrides with the values of some keys replaced; a key that is not named is added."""
+    written = {text.partition("=")[0].lstrip("+"): text for text in texts}
+    changed = {
+        key: f"{text.partition('=')[0]}={show(values[key])}" if key in values else text for key, text in written.items()
+    }
+    return list((changed | {key: f"{key}={show(v)}" for key, v in values.items() if key not in written}).values())
+
+
 def _stored_runs(jobs: list[Job]) -> dict[tuple[Path, str], list[_Stored]]:
-    """(Folder of a sweep, training) -> the runs with a probe margin that lie there, of the seeds of these jobs."""
+    """(Folder of a sweep, training) -> the runs with probes that lie there, of the seeds of these jobs."""
     seeds = {job.config.seed for job in jobs}
     found: dict[tuple[Path, str], list[_Stored]] = {}
     for place in dict.fromkeys(job.folder.parent for job in jobs if job.folder is not None):
         for path in sorted(place.glob("*/config.yaml")):
             effective = _probing(path, seeds)
             if effective is not None:
-                run = _Stored(path.parent, effective["ant_margin"], (path.parent / "result.json").is_file())
+                run = _Stored(path.parent, probes(effective), (path.parent / "result.json").is_file())
                 found.setdefault((place, training_id(effective)), []).append(run)
     return found
 
 
 def _probing(path: Path, seeds: Collection[int]) -> dict[str, Any] | None:
-    """The effective configuration of a run of one of these seeds that probes a margin; None for any other file."""
+    """The effective configuration of a run of one of these seeds with probes; None for any other file."""
     try:
         config = yaml.load(path.read_text(), _YAML)  # noqa: S506  (a safe loader)
         # Most files are of other runs: what follows takes ten times as long.
-        if config["seed"] in seeds and _is_probe(config):
+        if config["seed"] in seeds and probes(config):
             return stored_config("hydra.sweep.subdir", str(path.parent))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError, ConfigError):
         pass  # a damaged file is that job's own failure, told when it is its turn
     return None
 
 
-def _line(job: Job, margins: list[float | None]) -> str:
+def _line(job: Job, asked: list[Probes]) -> str:
     """What is merged, for the plan, the dry run and sweep.json; the same for every seed."""
-    name, used = job.config.loss.name, job.config.ant_margin
+    name, used = job.config.loss.name, probes(job.effective)
     reason = f"loss={name}" if name == "infonce" else f"loss={name} with loss.ant_beta=0"
-    asked = ", ".join(show(margin) for margin in margins)
-    where = "" if used in margins else ", the margin of the run that is there"
-    runs = "are one run" if len(margins) > 1 else "is one run with any other"
-    return (
-        f"{reason} trains without a margin: ant_margin={asked} {runs}, its statistics measured at {show(used)}{where}"
-    )
+    keys = [key for key in used if any(one[key] != used[key] for one in asked)] or list(used)[:1]
+    values = [f"{key}={', '.join(dict.fromkeys(show(one[key]) for one in asked))}" for key in keys]
+    measured = " ".join(show(used[key]) if len(keys) == 1 else f"{key}={show(used[key])}" for key in keys)
+    where = "" if used in asked else ", as in the run that is there"
+    runs = "are one run" if len(asked) > 1 else "is one run with any other"
+    without = "a margin" if keys == ["ant_margin"] else "ANT"
+    return f"{reason} trains without {without}: {' '.join(values)} {runs}, its statistics measured at {measured}{where}"

@@ -29,6 +29,15 @@ GRIDS = {
     "margin_sweep": [{"ant_margin": value} for value in (0.1, 0.2, 0.3, 0.4, 0.5)],
     "adaptive_margin": [{"margin_schedule.name": value} for value in ("linear", "curriculum")],
     "reference_grad": [{"loss.reference_grad": value} for value in (True, False)],
+    "ant_factorial": [
+        {"loss.name": "infonce"},
+        *(
+            {"loss.name": "ant", "loss.negatives": negatives, "loss.reference": reference, "loss.reference_grad": grad}
+            for negatives in ("first_view", "all")
+            for reference in ("anchor", "global")
+            for grad in (True, False)
+        ),
+    ],
     "comparison": [
         {"method.name": method, "seed": seed}
         for method in str(brought_params("comparison")["method"]).split(",")

@@ -76,7 +76,7 @@ def test_a_run_that_is_there_serves_whatever_its_margin():
     assert first.overrides == ["loss=infonce", "ant_margin=0.4", "seed=1"]
     assert [copy[1] for copy in first.copies] == ["ant_margin=0.1", "ant_margin=0.3"]
     assert second.config.ant_margin == 0.1, "of the other seed there is none"
-    assert "measured at 0.4, the margin of the run that is there" in planned.notes[0]
+    assert "measured at 0.4, as in the run that is there" in planned.notes[0]
 
 
 def test_a_finished_run_is_taken_before_one_that_was_begun():
@@ -131,3 +131,28 @@ def test_a_sweep_around_a_stored_configuration(tmp_path):
     (job,) = plan(["-m", "rerun=stored", "ant_margin=0.2,0.3", "seed=1"]).jobs
     assert job.run_id == served
     assert [text for text in job.to_compose if "ant_margin" in text] == ["++ant_margin=0.4"]
+
+
+def test_a_factorial_of_ant_trains_infonce_once_a_seed():
+    planned = plan(
+        ["-m", "loss=infonce,ant", "loss.negatives=first_view,all", "loss.reference=anchor,global", "seed=1,2"]
+    )
+
+    assert [job.config.loss.name for job in planned.jobs].count("infonce") == 2 and len(planned.jobs) == 10
+    (note,) = planned.notes
+    assert "loss=infonce trains without ANT" in note
+    assert "loss.negatives=first_view, all loss.reference=anchor, global are one run" in note
+
+
+def test_a_run_that_is_there_serves_other_negatives():
+    stored = store("loss=infonce", "loss.negatives=all", "seed=1")
+    (job,) = infonce("loss=infonce", "loss.negatives=first_view,both_views", "seed=1")
+    assert job.run_id == stored and job.config.loss.negatives.name == "all"
+    assert one(*job.to_compose).run_id == stored
+
+
+def test_negatives_that_are_trained_with_are_jobs_of_their_own():
+    assert len(plan(["-m", "loss=ant", "loss.negatives=first_view,all", "seed=1"]).jobs) == 2
+    gap_only = ["loss=ant", "loss.ant_term=false", "loss.gap_beta=0.5"]
+    assert len(plan(["-m", *gap_only, "loss.negatives=first_view,all", "seed=1"]).jobs) == 2
+    assert len(plan(["-m", *gap_only, "loss.reference=anchor,global", "seed=1"]).jobs) == 1
