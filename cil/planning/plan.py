@@ -28,7 +28,7 @@ from cil.planning.loading import compose_with, make_loader
 from cil.planning.messages import one_line
 from cil.planning.named import named_values
 from cil.planning.overrides import OverrideChecker, written_keys
-from cil.planning.plugins import check_plugins
+from cil.planning.plugins import check_direction, check_plugins
 from cil.planning.rerun import Rerun, single_rerun, swept_reruns
 from cil.planning.stored import refuse_differences, stored_config, with_overrides
 
@@ -100,6 +100,7 @@ def plan(argv: list[str]) -> Plan:
 
 
 def _sweep_plan(loader: ConfigLoader, checker: OverrideChecker, composed: DictConfig, arguments: Arguments) -> Plan:
+    check_direction(composed)
     jobs, warnings = distinct(list(grid_jobs(loader, checker, composed)))
     lines = warnings + [line for job in jobs for line in job.warnings]
     return Plan(

@@ -35,6 +35,16 @@ def check_plugins(composed: DictConfig) -> None:
             raise ConfigError(f"hydra/{kind}: {choice} needs {module}, which is not installed{command}")
 
 
+def check_direction(composed: DictConfig) -> None:
+    """Raises ConfigError for a sweeper that looks for the lowest value, as Optuna's does unless told otherwise."""
+    direction = composed.hydra.sweeper.get("direction")
+    if getattr(direction, "name", direction) == "minimize":
+        raise ConfigError(
+            "hydra.sweeper.direction: minimize looks for the lowest accuracy; write hydra.sweeper.direction=maximize, "
+            "or hydra/sweeper=optuna_study, which does so and keeps the study"
+        )
+
+
 def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -24,7 +25,7 @@ register()  # also where another process imports this module to run a job of a s
 
 
 def run_job(composed: DictConfig) -> float | None:
-    """Run the composed job in Hydra's output folder; returns incremental_avg_top1 (for optimisers).
+    """Run the composed job in Hydra's output folder; returns its `objective`.
 
     It must stay importable: launchers send it to other processes.
     """
@@ -117,6 +118,15 @@ def _removed_if_unused(folder: Path) -> Iterator[None]:
         raise
 
 
+def objective(result: dict[str, Any]) -> float | None:
+    """What a sweeper that chooses values makes large: incremental_avg_top1 in per cent, of a result.json.
+
+    On validation images where some are held out (dataset.holdout_per_class); otherwise on test images.
+    """
+    value: float | None = result.get("val", result).get("incremental_avg_top1")
+    return value
+
+
 def _run(job: Job, folder: Path, resume: bool) -> float | None:
     status = read_status(folder)
     finished = status.get("state") == "finished"
@@ -128,14 +138,14 @@ def _run(job: Job, folder: Path, resume: bool) -> float | None:
             raise DataError(f"{folder}: config.yaml is missing, so nobody can say which run finished here")
         result = finished_result(folder)
         print(f"{folder}: already finished, nothing to do")
-        return result.get("incremental_avg_top1")
+        return objective(result)
     if not resume:
         refuse_unfinished(folder)
     from cil.run.experiment import run_experiment  # torch takes seconds
 
     print(f"run folder: {folder}", flush=True)
     try:
-        return run_experiment(job, folder, resume)["incremental_avg_top1"]
+        return objective(run_experiment(job, folder, resume))
     except Exception as error:
         if (folder / "train.log").is_file():
             error.add_note(f"more in {folder / 'train.log'}")

@@ -38,11 +38,18 @@ def test_an_option_composes_where_the_plugin_is_there(launcher, monkeypatch):
     assert len(plan(["-m", "seed=1,2", f"hydra/launcher={launcher}"]).jobs) == 2
 
 
-def test_optuna_is_named_too():
-    if plugins._is_installed("hydra_plugins.hydra_optuna_sweeper"):
-        pytest.skip("hydra-optuna-sweeper is installed")
-    with pytest.raises(ConfigError, match=r"hydra/sweeper/optuna: is not installed; .* 'cil\[optuna\]'"):
-        plan(["-m", "hydra/sweeper=optuna", "seed=1,2"])
+def test_optuna_is_named_too(monkeypatch):
+    monkeypatch.setattr(plugins, "_is_installed", lambda module: "optuna" not in module)
+    with pytest.raises(ConfigError, match=r"hydra/sweeper.*is not installed; install it with: pip install .cil\[optuna\]"):
+        plan(["-m", "hydra/sweeper=optuna_study", "seed=1,2"])
+
+
+def test_a_sweeper_that_looks_for_the_lowest_accuracy_is_refused():
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    with pytest.raises(ConfigError, match=r"hydra\.sweeper\.direction: minimize looks for the lowest accuracy"):
+        plan(["-m", "hydra/sweeper=optuna", "ant_margin=interval(0.1,0.5)"])
+    chosen = ["hydra.sweeper.direction=maximize", "ant_margin=interval(0.1,0.5)"]
+    assert not plan(["-m", "hydra/sweeper=optuna", *chosen]).grid
 
 
 def test_a_launcher_of_ones_own_must_be_there():
