@@ -14,6 +14,7 @@ from cil.config.keys import (
     ALWAYS,
     BELOW_ONE,
     NOT_TRIED,
+    TAG,
     WHERE_USED,
     at_least,
     between,
@@ -265,6 +266,10 @@ class RunConfig:
 
     name: str = "run"
     """Folder name under outputs/: letters, digits, '.', '_' and '-'."""
+    tags: list[str] = key([], rule=TAG, neutral=[])
+    """Words to find runs by: [a,b]. No part of a run's identity; `cil.report --tag a` takes the runs that have it."""
+    notes: str | None = key(None, neutral=None)
+    """What a person should know of the run, in one text. No part of a run's identity."""
     seed: int = key(1993, rule=between(0, 2**63 - 1))
     """Seed of weights, sample order and augmentation."""
     device: str = "auto"

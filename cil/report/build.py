@@ -29,6 +29,8 @@ class Request:
     allowed: frozenset[str] = frozenset()
     expect: Sequence[str] = ()
     reference: Path | None = None
+    tags: frozenset[str] = frozenset()
+    """Only runs that have all of them."""
 
 
 @dataclass
@@ -44,7 +46,7 @@ class Report:
 
 def build(request: Request) -> Report:
     """Read, check, compare and lay out. Raises ReportError."""
-    found = find_runs(request.paths)
+    found = find_runs(request.paths, request.tags)
     report = Report()
     report.problems, duplicates = make_problems(found.runs)
     report.excluded = [*found.excluded, *duplicates]

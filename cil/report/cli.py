@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help=f"average runs that differ in {', '.join(ALLOWABLE)} (comma-separated; without a value: all of them)",
     )
+    parser.add_argument(
+        "--tag", metavar="TAG", action="append", default=[], help="only runs with this tag (given twice: with both)"
+    )
     parser.add_argument("--expect", metavar="FILE", action="append", default=[], help="judge these expectations too")
     parser.add_argument(
         "--reference",
@@ -92,6 +95,7 @@ def _report(arguments: Sequence[str]) -> int:
         allowed=frozenset(_allowed(allowed)),
         expect=options.expect,
         reference=Path(reference) if reference else None,
+        tags=frozenset(options.tag),
     )
     report = build(request)
     out = options.out or (paths[0] if len(paths) == 1 else Path())

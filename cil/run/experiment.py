@@ -24,6 +24,7 @@ from cil.planning.plan import Job
 from cil.planning.stored import canonical, refuse_differences
 from cil.records.checkpoint import CheckpointFolder
 from cil.records.folder import RunFolder, finished_result, holds_work, read_status, refuse_unfinished, write_atomically
+from cil.records.labels import labels
 from cil.records.lock import locked
 from cil.records.recorder import Recorder
 from cil.records.result import build_result
@@ -84,7 +85,7 @@ def run_experiment(job: Job, path: Path, resume: bool) -> dict[str, Any]:
             refuse_unfinished(path)
         begun = holds_work(path)
         write_atomically(folder.config, to_yaml(job.effective))
-        folder.begin()
+        folder.begin(tags=job.config.tags, notes=job.config.notes)
         with log_file(folder.log):
             result = _noting_the_end(job, folder, stop, begun)
         stop.check()
@@ -216,7 +217,7 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
     stop.check()
     forecast = forecast_once(config, folder, data.stream.tasks[: config.trainer.max_tasks], device)
     tensorboard = folder.tensorboard if config.tracking.tensorboard else None
-    recorder = Recorder(folder.metrics, tensorboard, stored["records"] if stored else None)
+    recorder = Recorder(folder.metrics, tensorboard, stored["records"] if stored else None, labels(config))
     parts = part_versions(job.effective)
     versions = {"results_version": version_of_all(parts), "part_versions": parts}
     shares = stored.get("inherited", []) if stored else []

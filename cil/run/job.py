@@ -19,6 +19,7 @@ from cil.planning.plan import Job, job_from_composed
 from cil.planning.resolvers import register
 from cil.planning.stored import refuse_differences, stored_config
 from cil.records.folder import finished_result, is_empty, read_status, refuse_unfinished, remove_if_unused
+from cil.records.labels import relabel
 from cil.run.signals import Interrupted
 
 register()  # also where another process imports this module to run a job of a sweep
@@ -71,7 +72,9 @@ class SingleRunFailed(BaseException):
 
 
 def continue_run(job: Job, folder: Path) -> float | None:
-    """Go on with the run in `folder`."""
+    """Go on with the run in `folder`; a finished one can still be given other tags and notes."""
+    if read_status(folder).get("state") == "finished" and relabel(folder, job.config):
+        print(f"{folder}: has the new tags and notes", flush=True)
     return _run(job, folder, resume=True)
 
 

@@ -40,7 +40,9 @@ def test_an_option_composes_where_the_plugin_is_there(launcher, monkeypatch):
 
 def test_optuna_is_named_too(monkeypatch):
     monkeypatch.setattr(plugins, "_is_installed", lambda module: "optuna" not in module)
-    with pytest.raises(ConfigError, match=r"hydra/sweeper.*is not installed; install it with: pip install .cil\[optuna\]"):
+    with pytest.raises(
+        ConfigError, match=r"hydra/sweeper.*is not installed; install it with: pip install .cil\[optuna\]"
+    ):
         plan(["-m", "hydra/sweeper=optuna_study", "seed=1,2"])
 
 
