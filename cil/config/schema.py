@@ -52,6 +52,7 @@ Precision = Enum("Precision", ["fp32", "bf16", "fp16"])
 Stem = Enum("Stem", ["cifar", "imagenet", "imagenet_stride1"])
 AutoAugmentPolicy = Enum("AutoAugmentPolicy", ["none", "cifar10", "imagenet"])
 AutoAugmentOps = Enum("AutoAugmentOps", ["published", "torchvision"])
+Mirror = Enum("Mirror", ["mlflow", "wandb"])
 OnOom = Enum("OnOom", ["fail", "accumulate"])
 
 _NO_SIZES = when("split.sizes", null)
@@ -243,6 +244,8 @@ class TrackingConfig:
     """Draw the confusion matrix of every task into TensorBoard."""
     similarity_histogram: bool = True
     """Draw the similarities of positive and negative pairs after every task into TensorBoard."""
+    mirror: Mirror | None = key(None, neutral=None)
+    """Send every record of metrics.jsonl to a tracker too: mlflow or wandb, where its package is installed."""
     gradient_share_every: int = key(0, rule=at_least(0))
     """Every N epochs of a task (the first and the last too), on one batch: gradient of each loss term in the shared
     net, and cosines. 0: off."""

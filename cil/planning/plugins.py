@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 from omegaconf import DictConfig
 
+from cil.config.schema import TrackingConfig
 from cil.errors import ConfigError
 
 EXTRAS = {
@@ -33,6 +34,15 @@ def check_plugins(composed: DictConfig) -> None:
             extra = EXTRAS.get(module)
             command = f"; {install_command(extra)}" if extra else ""
             raise ConfigError(f"hydra/{kind}: {choice} needs {module}, which is not installed{command}")
+
+
+def check_mirror(tracking: TrackingConfig) -> None:
+    """Raises ConfigError, with the install command, for a tracker whose package is not installed."""
+    name = None if tracking.mirror is None else tracking.mirror.name
+    if name is not None and not _is_installed(name):
+        raise ConfigError(
+            f"tracking.mirror: {name} is not installed; {install_command(name)}, or leave it out: tracking.mirror=null"
+        )
 
 
 def check_direction(composed: DictConfig) -> None:

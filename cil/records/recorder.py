@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Recorder:
         tensorboard: Path | None,
         records: list[Record] | None = None,
         texts: Mapping[str, str] | None = None,
+        follow: Callable[[Sequence[Record]], None] | None = None,
     ) -> None:
         self.records: list[Record] = list(records or [])
         self._metrics = metrics
@@ -43,12 +44,16 @@ class Recorder:
         """What TensorBoard's Text tab shows, by tag."""
         self._events: Events | None = None
         self._settings: dict[str, Any] | None = None
+        self._follow = follow or (lambda _records: None)
+        """Told all records so far, each time that there may be new ones."""
         self._complete = self._rewrite()
+        self._follow(self.records)
 
     def add(self, record: Record) -> None:
         """Write one record."""
         self.records.append(plain(record))
         self._complete = self._append(self.records[-1]) if self._complete else self._rewrite()
+        self._follow(self.records)
 
     def summarise(self, effective: dict[str, Any]) -> None:
         """The run is over: put its settings beside its last figures in TensorBoard's HPARAMS tab."""

@@ -57,3 +57,18 @@ def test_a_sweeper_that_looks_for_the_lowest_accuracy_is_refused():
 def test_a_launcher_of_ones_own_must_be_there():
     with pytest.raises(ConfigError, match=r"hydra/launcher: basic needs nowhere\.at_all, which is not installed"):
         plan(["-m", "seed=1,2", "hydra.launcher._target_=nowhere.at_all.Launcher"])
+
+
+@pytest.mark.parametrize("tracker", ["mlflow", "wandb"])
+def test_a_tracker_whose_package_is_missing_is_refused_before_anything_runs(tracker, monkeypatch):
+    monkeypatch.setattr(plugins, "_is_installed", lambda module: module != tracker)
+    with pytest.raises(ConfigError) as caught:
+        plan([f"tracking.mirror={tracker}"])
+    assert str(caught.value) == (
+        f"tracking.mirror: {tracker} is not installed; install it with: pip install 'cil[{tracker}]', or leave it out: "
+        "tracking.mirror=null"
+    )
+    monkeypatch.setattr(plugins, "_is_installed", lambda module: True)
+    assert plan([f"tracking.mirror={tracker}"]).jobs[0].run_id == plan([]).jobs[0].run_id
+    with pytest.raises(ConfigError, match=r"tracking\.mirror: 'tensorboard' is unknown; valid: mlflow, wandb"):
+        plan(["tracking.mirror=tensorboard"])
