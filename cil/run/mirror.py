@@ -66,6 +66,7 @@ class Mirror:
     def _work(self) -> None:
         try:
             self._run = self._tracker.begin(self._about, self._run)
+            self._note()
             while isinstance(item := self._waiting.get(), dict):
                 self._tracker.log(item)
                 self._sent += 1
@@ -107,7 +108,7 @@ def mirrored(job: Job, folder: RunFolder, say: Callable[[str], None]) -> Iterato
     if chosen is None:
         yield None
         return
-    name = f"{folder.path.parent.name}/{folder.path.name}"
+    name = "/".join(folder.path.resolve().parts[-2:])
     settings = {key: value for key, value in flat(job.effective).items() if key not in ("tags", "notes")}
     about = About(name, job.config.name, settings, job.config.tags, job.config.notes)
     mirror = Mirror(chosen.name, TRACKERS[chosen.name](), about, folder.path / "mirror.json", say)

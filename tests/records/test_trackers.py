@@ -38,7 +38,7 @@ def mlflow_store(tmp_path_factory):
 
 
 def test_mlflow_has_one_run_for_each_of_ours_in_one_experiment(mlflow_store):
-    run, store = mlflow_store
+    _, store = mlflow_store
     found = dict(store.execute("select name, status from runs"))
     assert found == {"try/1": "FINISHED", "try/2": "RUNNING"}
     names = "select distinct e.name from experiments e join runs r on e.experiment_id = r.experiment_id"

@@ -82,6 +82,13 @@ def test_a_continued_run_goes_on_in_the_same_run_with_what_is_missing(make, call
     assert calls == [("begin", "a/b", "run-1"), 5, 6, "finished"]
 
 
+def test_the_run_of_the_tracker_is_noted_before_the_first_record_has_arrived(make, calls):
+    run(make(fails_at=1), RECORDS[:1], "interrupted")
+    calls.clear()
+    run(make(), RECORDS, stored=1)
+    assert calls[0] == ("begin", "a/b", "run-1")
+
+
 def test_a_failure_is_one_warning_and_the_continued_run_makes_up_for_it(make, calls, said):
     run(make(fails_at=3), RECORDS[:5], "interrupted")
     assert calls == [("begin", "a/b", None), 1, 2]
@@ -130,9 +137,10 @@ def stopped(tmp_path, monkeypatch, calls):
         on_task(self, record, state)
         self.stop.received = signal.SIGINT
 
-    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+    with monkeypatch.context() as patched:
         patched.setattr(RunObserver, "on_task", and_stop)
-        sweep("seed=1", "tracking.mirror=mlflow")
+        with pytest.raises(Interrupted):
+            sweep("seed=1", "tracking.mirror=mlflow")
     return tmp_path / SWEEP
 
 
