@@ -46,6 +46,9 @@ def main() -> int:
 
 
 def _start(planned: Plan) -> int:
+    if planned.text is not None:
+        print(planned.text, end="")
+        return 0
     if planned.launch.dry_run and not planned.show:
         print(show_plan(planned))
         return 0

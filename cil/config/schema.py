@@ -209,7 +209,8 @@ class TrainerConfig:
     grad_clip_norm: float | None = key(None, rule=ABOVE_ZERO)
     """Largest gradient norm of a step. null: no clipping."""
     deterministic: bool = False
-    """Bit-reproducible kernels on CUDA (slower). On a CPU results repeat with the same number of threads and kind."""
+    """Bit-reproducible kernels on CUDA (slower). On a CPU results repeat anyway, with the same number
+    of threads (recorded, and told on a resume with another one) on the same kind of processor."""
     check_every: int = key(20, rule=at_least(1))
     """A non-finite loss or gradient is found at most this many steps late."""
     on_oom: OnOom = OnOom.fail
