@@ -8,7 +8,7 @@ from PIL import Image
 
 from cil.errors import DataError
 
-# A palette's transparency, damaged EXIF data: Pillow warns of what no pixel here comes from, once in each worker process.
+# Of a palette's transparency and of damaged EXIF data no pixel here comes from, and each worker process would warn once.
 # A filter for good, since `catch_warnings` changes those of all threads.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
