@@ -8,7 +8,7 @@ from PIL import Image
 
 from cil.errors import DataError
 
-# Of a palette's transparency and of damaged EXIF data no pixel here comes from, and each worker process would warn once.
+# A palette's transparency and EXIF data play no part here, yet Pillow would warn about them in each worker process.
 # A filter for good, since `catch_warnings` changes those of all threads.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
