@@ -25,10 +25,10 @@ def relabel(folder: Path, config: RunConfig) -> bool:
     """
     wanted: dict[str, Any] = {"tags": config.tags, "notes": config.notes}
     path = folder / "config.yaml"
+    stored: Any = OmegaConf.to_container(OmegaConf.load(path))
+    if {"tags": stored.get("tags", []), "notes": stored.get("notes")} == wanted:
+        return False
     with locked(folder):
-        stored: Any = OmegaConf.to_container(OmegaConf.load(path))
-        if {"tags": stored.get("tags", []), "notes": stored.get("notes")} == wanted:
-            return False
         result, status = finished_result(folder), read_status(folder)
         # The report reads config.yaml: last, so that a stop in between is made good by the same command.
         write_atomically(folder / "result.json", json.dumps(plain(result | wanted), indent=1) + "\n")

@@ -53,7 +53,9 @@ def test_a_finished_run_gets_others_and_keeps_all_else(run):
     for name, content in before.items():
         assert json.loads((run / name).read_text()) == content | {"tags": ["second"], "notes": None}
     (job,) = plan(["resume=" + str(run)]).jobs
+    before = hashes(run)
     assert not relabel(run, job.config)
+    assert hashes(run) == before
 
 
 def test_a_dry_run_shows_them():

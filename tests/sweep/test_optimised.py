@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import cil.train
 from cil.planning.plan import plan
 from cil.sweep.optimised import RESULTS, best_text, split_warnings
 from tests.commands import changed, train
@@ -82,6 +83,14 @@ def test_without_held_out_images_it_is_said_that_the_choice_is_made_on_the_test_
         "value: 54.32 % average accuracy (incremental_avg_top1) on test images",
         f"warning: {warning}",
     ]
+
+
+def test_the_command_says_it_before_the_first_trial_and_after_the_last(noted, monkeypatch, capsys):
+    monkeypatch.setattr("cil.train._hydra", lambda planned: print("the trials"))
+    assert cil.train._start(noted) == 0
+    said = capsys.readouterr()
+    assert said.err == f"warning: {split_warnings(noted)[0]}\n"
+    assert said.out == f"the trials\n{best_text(noted)}\n"
 
 
 @pytest.mark.parametrize("content", [None, "a: [", "[1]", "solutions: []", "best_params: {a: 1}\nbest_value: x"])
