@@ -34,5 +34,6 @@ docs: .venv/.installed
 	@echo 'Site:  site/index.html'
 
 notebooks: .venv/.installed
+	rm -rf examples/outputs
 	OMP_NUM_THREADS=1 $(BIN)/python -m nbconvert --to notebook --execute --inplace --coalesce-streams \
 		--ExecutePreprocessor.record_timing=False examples/*.ipynb
