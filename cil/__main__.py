@@ -2,7 +2,7 @@
 
 COMMANDS = """\
 python -m cil.train GROUP=OPTION KEY=VALUE ...   train one run, or a sweep (-m); --help lists the groups
-python -m cil.report PATH ...                    compare finished runs: tables, report.html, Markdown, CSV, LaTeX
+python -m cil.report PATH ...                    compare finished runs: an answer, report.html, figures, CSV, LaTeX
 python -m cil.report diff A B                    what differs between two runs
 python -m cil.evaluate RUN                       accuracy matrix anew, calibration, probe, drift, corrupted images
 python -m cil.predict RUN IMAGE ...              the most likely classes of images

@@ -2,7 +2,8 @@
 
 A method is a module with a top-level `METHOD = ...`. Its literal `USES` names what it needs of the groups and keys
 that a method can do without. Its literal `PUBLISHED`, where there is one, gives the settings it was published with,
-where they are not those of the data set's file.
+where they are not those of the data set's file. Its literal `PREDICTS` names the evaluation head it is to be judged
+by, where that is not the classifier.
 """
 
 import ast
@@ -42,6 +43,12 @@ def published(method: str, key: str, otherwise: Any) -> Any:
     """The value of `key` that the method was published with, or `otherwise`. For data sets that results exist of."""
     settings = _literal(_methods(FOLDER).get(method, {}).get("PUBLISHED"))
     return settings.get(key, otherwise) if isinstance(settings, dict) else otherwise
+
+
+def predicts(method: str) -> str:
+    """The evaluation head that the method predicts with; the classifier for a method that is not known."""
+    head = _literal(_methods(FOLDER).get(method, {}).get("PREDICTS"))
+    return head if isinstance(head, str) else "classifier"
 
 
 def _literal(value: ast.expr | None) -> Any:

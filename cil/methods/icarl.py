@@ -7,6 +7,7 @@ from cil.methods.distilling import DistillingMethod, one_hot, sigmoid_cross_entr
 from cil.methods.heads import NME
 
 USES = ("memory",)
+PREDICTS = "nme"
 PUBLISHED = {"optimizer.inc_milestones": [80, 120]}
 
 

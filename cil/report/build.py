@@ -6,17 +6,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cil.config.identity import NOT_IN_IDENTITY
+from cil.report.baseline import choose_baselines
 from cil.report.branches import branch_notes, branch_warnings
-from cil.report.charts import charts, margin_panels, matrices
-from cil.report.compare import VariantComparison
-from cil.report.document import Document, Heading, Paragraph, Table
+from cil.report.compare import VariantComparison, compare
+from cil.report.conclusion import conclude
+from cil.report.document import Document, Heading, Links, Paragraph
+from cil.report.drawings import first_drawings, further_drawings
 from cil.report.errors import ReportError
 from cil.report.expect import ExpectationFile, evaluate, expectation_files
-from cil.report.fairness import check_mixtures, code_notes, factor_of, without_effect
-from cil.report.groups import Problem, choose_baselines, make_problems
+from cil.report.fairness import code_notes, factor_of, primary_figure, twin_notes, without_effect
+from cil.report.groups import Problem, make_problems
+from cil.report.labels import relabel
+from cil.report.lists import excluded_table, expectation_table, reference_table, runs_table
+from cil.report.mixtures import check_mixtures
 from cil.report.reference import Reference, read_reference
 from cil.report.runs import Excluded, Found, find_runs
-from cil.report.sections import add_problem, excluded_table, expectation_table, reference_table, runs_table
+from cil.report.sections import add_tables, compared_keys, ranked
+from cil.report.title import title_of
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,10 @@ class Request:
     allowed: frozenset[str] = frozenset()
     expect: Sequence[str] = ()
     reference: Path | None = None
+    labels: str | None = None
+    """See labels.py."""
+    made: str = ""
+    """When and by which command, for the head of the page."""
 
 
 @dataclass
@@ -36,24 +46,34 @@ class Report:
     """The document, and what the tables for other programs are made from."""
 
     document: Document = field(default_factory=Document)
+    found: Found = field(default_factory=Found)
     problems: list[Problem] = field(default_factory=list)
     comparisons: list[Sequence[VariantComparison]] = field(default_factory=list)
-    """Those of each problem, in the order of `problems`."""
+    """Those of each problem, in the order of `problems`, the best variant first."""
     excluded: list[Excluded] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Extra:
+    """What stands beside the runs."""
+
+    reference: Reference | None
+    files: Sequence[ExpectationFile]
 
 
 def build(request: Request) -> Report:
     """Read, check, compare and lay out. Raises ReportError."""
-    found = find_runs(request.paths)
-    report = Report()
-    report.problems, duplicates = make_problems(found.runs)
-    report.excluded = [*found.excluded, *duplicates]
-    warnings = check_mixtures(report.problems, request.allowed)
+    report = Report(found=find_runs(request.paths))
+    problems, duplicates = make_problems(report.found.runs)
+    report.problems, warnings, refused = check_mixtures(problems, request.allowed)
+    report.excluded = [*report.found.excluded, *duplicates, *refused]
     choose_baselines(report.problems, request.baseline)
     reference = read_reference(request.reference) if request.reference else None
-    files = expectation_files(report.problems, request.expect)
+    extra = _Extra(reference, expectation_files(report.problems, request.expect))
     _check_factors(report.problems, request.factors)
-    _lay_out(report, request, found, warnings, (reference, files))
+    if request.labels:
+        relabel(report.problems, request.labels)
+    _lay_out(report, request, warnings, extra)
     return report
 
 
@@ -67,70 +87,71 @@ def _check_factors(problems: Sequence[Problem], factors: Sequence[str]) -> None:
             raise ReportError(f"--factor: {factor} changes no result, so it is no factor")
 
 
-def _lay_out(
-    report: Report,
-    request: Request,
-    found: Found,
-    warnings: Sequence[str],
-    extra: tuple[Reference | None, Sequence[ExpectationFile]],
-) -> None:
-    document = report.document
-    count = sum(len(problem.runs) for problem in report.problems)
-    document.add(Heading("Report" if count != 1 else "Report of one run", 1))
-    places = ", ".join(str(path) for path in request.paths)
-    lost = f"; {len(report.excluded)} do not count (listed below)" if report.excluded else ""
-    document.add(Paragraph(f"{count} run{'s' if count != 1 else ''} under {places}{lost}.", "note"))
+def _lay_out(report: Report, request: Request, warnings: Sequence[str], extra: _Extra) -> None:
+    """The answers, what there is to beware of, then one section for each problem."""
+    document, problems = report.document, report.problems
     body = Document()
-    unfair = []
-    for problem in report.problems:
-        unfair += _problem(body, report, request, problem, extra)
-    effects = [f"{problem.title}: {text}" for problem in report.problems for text in without_effect(problem)]
-    sweeps = [str(text) for sweep in found.sweeps for text in sweep.get("warnings") or []]
-    chosen = [text for problem in report.problems for text in problem.warnings]
-    shared = [text for problem in report.problems for text in branch_warnings(problem)]
+    answers, unfair = [], []
+    for problem in problems:
+        answer, comparisons = _problem(body, report, request, problem, extra)
+        answers.append(answer if len(problems) == 1 else f"{problem.title}: {answer}")
+        unfair += _unfair(problem, comparisons)
+    _head(report, request)
+    document.texts(answers, "conclusion")
+    effects = [f"{problem.title}: {text}" for problem in problems for text in without_effect(problem)]
+    sweeps = [str(text) for sweep in report.found.sweeps for text in sweep.get("warnings") or []]
+    chosen = [text for problem in problems for text in problem.warnings]
+    shared = [text for problem in problems for text in branch_warnings(problem)]
     document.texts([*dict.fromkeys([*sweeps, *effects, *warnings, *chosen, *unfair, *shared])], "warning")
-    notes = [note for problem in report.problems for note in (*code_notes(problem), *branch_notes(problem))]
-    document.texts(notes, "note")
-    if len(report.problems) > 1:
-        text = f"{len(report.problems)} problems (data set and tasks); figures of different ones are never compared."
-        document.add(Paragraph(text, "note"))
     document.add(*body.blocks)
     if report.excluded:
         document.add(Heading("Excluded"), excluded_table(report.excluded))
-    if count:
-        document.add(Heading("Sources", page_only=True), runs_table(report.problems))
+    if problems:
+        document.add(Heading("Sources", page_only=True), runs_table(problems))
+
+
+def _head(report: Report, request: Request) -> None:
+    """Title, what was read, and links to it."""
+    document, problems = report.document, report.problems
+    document.add(Heading(title_of(problems), 1))
+    if request.made:
+        document.add(Paragraph(request.made, "head", page_only=True))
+    count = sum(len(problem.runs) for problem in problems)
+    places = ", ".join(str(path) for path in request.paths)
+    out = len(report.excluded)
+    lost = f"; {out} more {'does' if out == 1 else 'do'} not count (listed below)" if out else ""
+    document.add(Paragraph(f"{count} run{'s' if count != 1 else ''} under {places}{lost}.", "note"))
+    if len(problems) > 1:
+        text = f"{len(problems)} problems (data set and tasks); figures of different ones are never compared."
+        document.add(Paragraph(text, "note"))
+    runs = [(group, run) for problem in problems for group in problem.groups for run in group.runs.values()]
+    folders = [(f"{group.label}, seed {run.seed}", run.path) for group, run in runs]
+    document.add(Links("Run folders", [(str(path), path) for path in request.paths] + folders))
 
 
 def _problem(
-    body: Document,
-    report: Report,
-    request: Request,
-    problem: Problem,
-    extra: tuple[Reference | None, Sequence[ExpectationFile]],
-) -> list[str]:
-    """Lay out one problem; returns its warnings of unfair comparisons."""
-    reference, files = extra
+    body: Document, report: Report, request: Request, problem: Problem, extra: _Extra
+) -> tuple[str, Sequence[VariantComparison]]:
+    """Lay out one problem; returns its conclusion and its comparisons."""
     factor, factor_text = factor_of(problem, request.factors)
-    comparisons = add_problem(body, problem, factor, factor_text)
+    key, _ = primary_figure(problem)
+    comparisons = ranked(compare(problem, compared_keys(problem), factor), key)
     report.comparisons.append(comparisons)
-    outcomes = evaluate(problem, files, [Path(text).stem for text in request.expect], factor)
+    prefix = len(report.problems) > 1
+    body.add(Heading(problem.title))
+    body.add(*first_drawings(problem, comparisons, prefix))
+    add_tables(body, problem, comparisons, factor_text)
+    told = (twin_notes, code_notes, branch_notes)
+    body.texts([note for tell in told for note in tell(problem)], "note")
+    outcomes = evaluate(problem, extra.files, [Path(text).stem for text in request.expect], factor)
     if outcomes:
         body.add(expectation_table(outcomes))
-    table: Table | None = reference_table(problem, reference) if reference else None
-    if table is not None:
-        body.add(table)
-    elif reference is not None:
-        body.add(Paragraph("No published figures for this data set and split in the reference file.", "note"))
-    body.add(Heading("Curves", 3, True), *charts(problem))
-    if panels := margin_panels(problem):
-        text = (
-            "Contrast branch, training images; means over seeds with ± one deviation; dotted verticals: ends of tasks. "
-            "A loss without margin shows the one its statistics are measured with."
-        )
-        body.add(Heading("Gap and margin over the epochs", 3, True), Paragraph(text, "note", True), *panels)
-    text = "Top-1 in per cent, classifier, test images."
-    body.add(Heading("Accuracy matrices", 3, True), Paragraph(text, "note", True), *matrices(problem))
-    return _unfair(problem, comparisons)
+    if extra.reference:
+        table = reference_table(problem, extra.reference)
+        none = Paragraph("No published figures for this data set and split in the reference file.", "note")
+        body.add(table or none)
+    body.add(*further_drawings(problem, prefix))
+    return conclude(problem, comparisons, key), comparisons
 
 
 def _unfair(problem: Problem, comparisons: Sequence[VariantComparison]) -> list[str]:

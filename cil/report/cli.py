@@ -2,13 +2,15 @@
 
 import argparse
 import io
+import shlex
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
 from cil.report.errors import ReportError
-from cil.report.fairness import ALLOWABLE
+from cil.report.mixtures import ALLOWABLE
 from cil.report.reference import SHIPPED
 
 FORMATS = ("terminal", "html", "markdown", "csv", "latex")
@@ -66,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
         help="published figures (default: the shipped ones)",
     )
     parser.add_argument("--format", metavar="LIST", default="terminal,html", help=f"of {','.join(FORMATS)}")
+    parser.add_argument("--figures", metavar="DIR", type=Path, help="write every figure as PDF, SVG and PNG")
+    parser.add_argument(
+        "--labels", metavar="MAP", help="what groups are called: '{loss=infonce: InfoNCE}' or a YAML file of it"
+    )
+    parser.add_argument("--columns", metavar="LIST", default="", help="figures of the LaTeX table: average,last,...")
     parser.add_argument(
         "--out", metavar="DIR", type=Path, help="where files go (default: PATH if it is one, else here)"
     )
@@ -83,7 +90,16 @@ def _report(arguments: Sequence[str]) -> int:
     if not paths:
         raise ReportError("no PATH given; e.g. python -m cil.report outputs/sweeps/NAME (--help shows all options)")
     formats = _listed(options.format, FORMATS, "--format")
-    from cil.report.build import Request, build  # after the arguments are checked
+    columns = [part.strip() for part in options.columns.split(",") if part.strip()]
+    out = options.out or (paths[0] if len(paths) == 1 else Path())
+    for option, folder in (("--out", out), ("--figures", options.figures)):
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise ReportError(f"{option}: {folder}: is not a folder")
+    # After the arguments are checked.
+    from cil.report.build import Request, build
+    from cil.report.files import write, write_figures
+    from cil.report.render_latex import check_columns
+    from cil.report.render_text import terminal
 
     request = Request(
         paths=paths,
@@ -92,10 +108,16 @@ def _report(arguments: Sequence[str]) -> int:
         allowed=frozenset(_allowed(allowed)),
         expect=options.expect,
         reference=Path(reference) if reference else None,
+        labels=options.labels,
+        made=f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}: python -m cil.report {shlex.join(arguments)}",
     )
     report = build(request)
-    out = options.out or (paths[0] if len(paths) == 1 else Path())
-    _write(report, formats, out)
+    check_columns(report.problems, columns)
+    if "terminal" in formats:
+        print(terminal(report.document))
+    write(report, [name for name in formats if name != "terminal"], out, columns)
+    if options.figures is not None:
+        write_figures(report, options.figures)
     return 0 if report.problems else 1
 
 
@@ -119,35 +141,6 @@ def _listed(text: str, valid: Sequence[str], option: str) -> list[str]:
     if not chosen:
         raise ReportError(f"{option}: is empty; valid: {', '.join(valid)}")
     return chosen
-
-
-def _write(report: "object", formats: Sequence[str], out: Path) -> None:
-    from cil.report.build import Report
-    from cil.report.render_html import page
-    from cil.report.render_tables import groups_csv, latex, runs_csv
-    from cil.report.render_text import markdown, terminal
-
-    assert isinstance(report, Report)
-    files: dict[str, str] = {}
-    if "html" in formats:
-        files["report.html"] = page(report.document)
-    if "markdown" in formats:
-        files["report.md"] = markdown(report.document)
-    if "latex" in formats:
-        files["report.tex"] = latex(report.document)
-    if "csv" in formats:
-        files["report.csv"] = groups_csv(report.problems, report.comparisons)
-        files["report_runs.csv"] = runs_csv(report.problems)
-    if "terminal" in formats:
-        print(terminal(report.document))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (out / name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ReportError(f"{out}: cannot be written: {error.strerror}") from None
-    for name in files:
-        print(f"written: {out / name}")
 
 
 def _diff(arguments: Sequence[str]) -> int:

@@ -11,6 +11,15 @@ from cil.report.significance import PairedTest, holm, paired_test
 ALPHA = 0.05
 
 
+@dataclass(frozen=True)
+class NoiseFloor:
+    """Largest spread (maximum - minimum) between runs of the same configuration and seed."""
+
+    spread: float
+    runs: int
+    units: int
+
+
 @dataclass
 class Comparison:
     """One figure of a variant minus the baseline's."""
@@ -22,6 +31,8 @@ class Comparison:
     """Pairs that got better; None for a figure that has no better side."""
     p_holm: float | None = None
     paired_by: str = "seeds"
+    floor: NoiseFloor | None = None
+    """Of this figure; None where nothing was repeated."""
 
 
 @dataclass
@@ -66,9 +77,11 @@ def compare(problem: Problem, keys: Sequence[str], factor: Sequence[str]) -> lis
         missing = _missing(variant, baseline)
         found.append(VariantComparison(variant, by_figure, pairs, missing, differing, beyond))
     for key in keys:
+        floor = noise_floor(problem, key)
         raw = [c.by_figure[key].test.p if c.by_figure[key].test else None for c in found]  # type: ignore[union-attr]
         for comparison, p in zip(found, holm(raw), strict=True):
             comparison.by_figure[key].p_holm = p
+            comparison.by_figure[key].floor = floor
     return found
 
 
@@ -91,15 +104,6 @@ def _missing(variant: Group, baseline: Group) -> list[str]:
     return texts
 
 
-@dataclass(frozen=True)
-class NoiseFloor:
-    """Largest spread (maximum - minimum) between runs of the same configuration and seed."""
-
-    spread: float
-    runs: int
-    units: int
-
-
 def noise_floor(problem: Problem, key: str) -> NoiseFloor | None:
     """The noise floor of a figure; None where nothing was repeated."""
     spreads, runs = [], 0
@@ -110,6 +114,19 @@ def noise_floor(problem: Problem, key: str) -> NoiseFloor | None:
                 spreads.append(max(values) - min(values))
                 runs += len(values)
     return NoiseFloor(max(spreads), runs, len(spreads)) if spreads else None
+
+
+def significant(comparison: Comparison) -> bool:
+    """Whether a difference counts: p below ALPHA after correction, and more than repeats of one run differ."""
+    test, floor = comparison.test, comparison.floor
+    if test is None or comparison.p_holm is None or comparison.p_holm >= ALPHA:
+        return False
+    return floor is None or abs(test.mean) > floor.spread
+
+
+def p_text(value: float | None) -> str:
+    """A p value for people; blank for None."""
+    return "" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def verdict(comparison: Comparison, floor: NoiseFloor | None, variants: int = 1) -> str:

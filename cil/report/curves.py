@@ -33,14 +33,17 @@ class Curves:
 
     def bounds(self) -> list[tuple[int, int]]:
         """Positions of the first and the last epoch of each task."""
+        if not self.tasks:
+            return []
         starts = [i for i, task in enumerate(self.tasks) if i == 0 or self.tasks[i - 1] != task]
         return list(zip(starts, [*(s - 1 for s in starts[1:]), len(self.tasks) - 1], strict=True))
 
 
-def read_curves(path: Path) -> Curves:
+def read_curves(path: Path, thin: bool = True) -> Curves:
     """The epochs of a metrics.jsonl, each step once (a resumed run may have written one twice: the last counts).
 
-    A last line cut short by a kill is left out. Raises ValueError naming the broken line, OSError.
+    thin: of long runs about MAX_EPOCHS epochs alone, see there. A last line cut short by a kill is left out. Raises
+    ValueError naming the broken line, OSError.
     """
     lines = path.read_text(encoding="utf-8").splitlines()
     if lines and not _is_json(lines[-1]):
@@ -55,7 +58,7 @@ def read_curves(path: Path) -> Curves:
             found[int(step[1])] = (number, int(task[1]))
         elif '"epoch"' in line[:20]:
             raise ValueError(f"line {number + 1} is no record of an epoch")
-    return _parse(lines, found, len(ended))
+    return _parse(lines, found, len(ended), thin)
 
 
 def _is_json(line: str) -> bool:
@@ -66,9 +69,9 @@ def _is_json(line: str) -> bool:
     return True
 
 
-def _parse(lines: list[str], found: dict[int, tuple[int, int]], ended: int) -> Curves:
+def _parse(lines: list[str], found: dict[int, tuple[int, int]], ended: int, thin: bool) -> Curves:
     steps = sorted(found)
-    every = -(-len(steps) // MAX_EPOCHS)
+    every = -(-len(steps) // MAX_EPOCHS) if thin else 1
     tasks = [found[step][1] for step in steps]
     kept, records = [], []
     for i, step in enumerate(steps):

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from cil.report.plots.canvas import Plot
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A text. kind: text, answer (one of a list), warning or note."""
+    """A text. kind: text, head, conclusion, answer (one of a list), warning or note."""
 
     text: str
     kind: str = "text"
@@ -32,24 +35,33 @@ class Table:
     rows: Sequence[Sequence[str]]
     left: int = 1
     note: str = ""
-    latex: bool = False
-    """Whether the LaTeX file holds it."""
     page_only: bool = False
+    links: Sequence[Path] = ()
+    """Folder that the first cell of each row links to, on the page."""
+    sortable: bool = True
+    """Whether each row makes sense by itself."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """An SVG picture with its legend, for the page only."""
+    """A figure, drawn when it is asked for: on the page, and as files of its own."""
 
     title: str
-    svg: str
-    legend: str = ""
+    plot: Plot
     caption: str = ""
-    small: bool = False
     page_only: bool = True
 
 
-Block = Heading | Paragraph | Table | Drawing
+@dataclass(frozen=True)
+class Links:
+    """Folders to go to, behind a line that opens: (text, folder)."""
+
+    title: str
+    places: Sequence[tuple[str, Path]]
+    page_only: bool = True
+
+
+Block = Heading | Paragraph | Table | Drawing | Links
 
 
 @dataclass

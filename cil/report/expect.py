@@ -199,7 +199,7 @@ def _absolute(group: Group, expectation: Expectation) -> tuple[str, str]:
 
 def _relative(problem: Problem, group: Group, expectation: Expectation, fair: Sequence[str]) -> tuple[str, str]:
     """Met only if the whole 95 % interval of the paired differences (or ratios) is as expected."""
-    other, why = _other(problem, expectation)
+    other, why = _other(problem, group, expectation)
     if other is group:
         return "not measured", "this is the group compared with"
     if other is None:
@@ -222,15 +222,17 @@ def _relative(problem: Problem, group: Group, expectation: Expectation, fair: Se
     return "not met", measured + (": on average, but not beyond doubt" if expectation.holds(test.mean) else "")
 
 
-def _other(problem: Problem, expectation: Expectation) -> tuple[Group | None, str]:
+def _other(problem: Problem, group: Group, expectation: Expectation) -> tuple[Group | None, str]:
     text = str(expectation.relative_to)
     if text == "baseline":
         if problem.baseline_declared:
             return problem.baseline, ""
         return None, "no single group is named baseline; --baseline says which one is meant"
-    fitting = [group for group in problem.groups if _fits(group, text)]
-    if len(fitting) == 1:
-        return fitting[0], ""
+    fitting = [one for one in problem.groups if _fits(one, text)]
+    if len({id(one.training) for one in fitting}) == 1:
+        # Of groups that train the same, the one whose statistics are measured with the same margin.
+        margin = group.settings.get("ant_margin")
+        return next((one for one in fitting if one.settings.get("ant_margin") == margin), fitting[0]), ""
     return None, f"{'no' if not fitting else 'more than one'} group fits {text}"
 
 

@@ -1,18 +1,14 @@
-"""What must not be averaged or compared, and what a reader must be warned of."""
+"""What a comparison is about, what makes it unfair, and what a reader must be warned of."""
 
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any
 
-from cil.config.class_list import hash_of_result
-from cil.report.errors import ReportError
 from cil.report.figures import VAL
 from cil.report.groups import Group, Problem
-from cil.report.runs import Run, code_version
+from cil.report.runs import Run
 from cil.report.settings import (
     LOSS_FAMILY,
-    TEST_SET_KEYS,
     covered,
     real_differences,
     short_name,
@@ -21,87 +17,6 @@ from cil.report.settings import (
 
 _NOT_ASSUMED = ("loss.temperature", "loss.nce_alpha", "loss.negatives")
 """What InfoNCE and ANT have in common: a variant that changes it beside its own settings has to be told so."""
-
-ALLOWABLE = ("class_order", "test_set", "code")
-
-
-def check_mixtures(problems: Sequence[Problem], allowed: Collection[str]) -> list[str]:
-    """Warnings for mixtures that were allowed. Raises ReportError for one that was not."""
-    warnings = []
-    for problem in problems:
-        for kind, text in _mixtures(problem):
-            if kind not in allowed:
-                raise ReportError(f"{problem.title}: refused, {text}; choose paths that agree, or --allow {kind}")
-            warnings.append(f"{problem.title}: {text}. Their figures are averaged all the same (--allow {kind}).")
-    return warnings
-
-
-def _mixtures(problem: Problem) -> list[tuple[str, str]]:
-    runs = problem.finished
-    checks = (
-        ("class_order", "class orders", {id(run): run.order for run in runs}, _show_order),
-        ("test_set", "test sets", _test_sets(runs), _show_test_set),
-        (
-            "code",
-            "versions of the code that made the numbers",
-            _code_versions(runs),
-            _show_code,
-        ),
-    )
-    found = []
-    for kind, what, values, show in checks:
-        examples: dict[Hashable, Run] = {}
-        for run in runs:
-            examples.setdefault(values[id(run)], run)
-        if len(examples) > 1:
-            shown = "; ".join(f"{show(run)} in {run.path}" for run in list(examples.values())[:3])
-            found.append((kind, f"the runs have {len(examples)} {what} ({shown})"))
-    return found
-
-
-def _test_sets(runs: Sequence[Run]) -> dict[int, Hashable]:
-    """A value for each run that differs where the test images do, as far as result.json and config.yaml tell."""
-    values: dict[int, Hashable] = {}
-    for run in runs:
-        keys = tuple(repr(run.settings.get(key)) for key in TEST_SET_KEYS if key != "dataset.class_list")
-        values[id(run)] = (keys, hash_of_result(run.result))
-    counts: dict[Hashable, set[tuple[Any, ...]]] = defaultdict(set)
-    images = {
-        id(run): tuple((task.get("test_images"), *task.get("names", ())) for task in run.result["tasks"])
-        for run in runs
-    }
-    for run in runs:  # images and names can be compared only where the classes come in the same order
-        counts[run.order].add(images[id(run)])
-    return {id(run): (values[id(run)], images[id(run)] if len(counts[run.order]) > 1 else None) for run in runs}
-
-
-def _show_order(run: Run) -> str:
-    order = run.settings.get("class_order")
-    if isinstance(order, list):
-        return f"a list starting with {', '.join(map(str, order[:5]))}"
-    return f"{order} with class_order_seed {run.settings.get('class_order_seed')}" if order == "random" else f"{order}"
-
-
-def _show_test_set(run: Run) -> str:
-    parts = [f"{key.rpartition('.')[2]} {show_setting(run.settings.get(key))}" for key in TEST_SET_KEYS]
-    images = run.result["tasks"][-1].get("test_images")
-    return f"{', '.join(parts)}, {images} images" if images is not None else ", ".join(parts)
-
-
-def _show_code(run: Run) -> str:
-    versions = [f"{part} {'?' if version is None else version}" for part, version in code_version(run).items()]
-    return f"versions: {', '.join(versions)}"
-
-
-def _code_versions(runs: Sequence[Run]) -> dict[int, Hashable]:
-    """Versions by run, of those parts alone that the runs using them have several of."""
-    versions = {id(run): code_version(run) for run in runs}
-    found: dict[str, set[Any]] = {}
-    for one in versions.values():
-        for part, version in one.items():
-            found.setdefault(part, set()).add(version)
-    mixed = [part for part, several in found.items() if len(several) > 1]
-    return {run: tuple(one.get(part) for part in mixed) for run, one in versions.items()}
 
 
 def factor_of(problem: Problem, declared: Sequence[str]) -> tuple[list[str], str]:
@@ -149,6 +64,8 @@ def without_effect(problem: Problem) -> list[str]:
     found: dict[tuple[str, ...], list[tuple[Group, Group, int]]] = defaultdict(list)
     for i, a in enumerate(problem.groups):
         for j in range(i):
+            if a.training is problem.groups[j].training:
+                continue  # no wonder, and told by twin_notes
             common = prints[i].keys() & prints[j].keys()
             if common and all(prints[i][unit] == prints[j][unit] for unit in common):
                 keys = real_differences(problem.groups[j].settings, a.settings)
@@ -166,6 +83,20 @@ def without_effect(problem: Problem) -> list[str]:
             f"run{'s' if seeds > 1 else ''}. {', '.join(names) or 'The difference'} changes nothing here."
         )
     return warnings
+
+
+def twin_notes(problem: Problem) -> list[str]:
+    """One line for each training that several groups are of: they count as one variant."""
+    notes = []
+    for first in problem.groups:
+        twins = [group for group in problem.groups if group.twin is first]
+        if twins:
+            named = ", ".join(group.label for group in (first, *twins))
+            notes.append(
+                f"{problem.title}: {named} train the same and count as one: they differ only in settings that they do "
+                "not train with, such as the margin that statistics are measured with."
+            )
+    return notes
 
 
 def _fingerprint(run: Run) -> str:

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cil.config.methods import predicts
 from cil.data.memory import MB
 from cil.engine.metrics import mean
+from cil.methods.heads import CLASSIFIER
 from cil.report.runs import Run
 
 VAL = "val."
@@ -28,10 +30,7 @@ class Figure:
         if value is None:
             return ""
         shown = value * self.scale
-        if self.key == "hours":
-            digits = 2 if abs(shown) < 1 else 1
-        else:
-            digits = self.digits
+        digits = 1 if self.key == "hours" and abs(shown) >= 1 else self.digits
         sign = "+" if signed else ""
         return format(shown, f"{sign}z.{digits}f")  # z: never "-0.00"
 
@@ -60,6 +59,8 @@ SIZES = (
 )
 """What has to be kept after the last task. Runs of 0.1.0 did not record it."""
 COSTS = (Figure("hours", "hours", unit="", better=-1),)
+_SHORTER = ((1 / 60, "seconds", 3600.0), (1.0, "minutes", 60.0))
+"""Below so many hours, times are shown in this unit."""
 _BY_KEY = {figure.key: figure for figure in (*ACCURACIES, *DYNAMICS, *SIZES, *COSTS)}
 _SIZE_FIELDS = {
     "model_parameters": ("parameters",),
@@ -77,6 +78,28 @@ def figure_of(key: str) -> Figure:
         test = figure_of(key.removeprefix(VAL))
         return Figure(key, f"val {test.label}", test.unit, test.better, test.digits, test.scale)
     return _BY_KEY.get(key) or Figure(key, key, unit="", digits=4)
+
+
+def time_figure(hours: Sequence[float | None]) -> Figure:
+    """The duration of runs, in the unit that suits the longest of them: no column of 0.00 hours."""
+    longest = max((value for value in hours if value is not None), default=1.0)
+    for below, unit, scale in _SHORTER:
+        if longest < below:
+            return Figure("hours", unit, unit="", better=-1, digits=1, scale=scale)
+    return COSTS[0]
+
+
+def own_head(run: Run) -> str:
+    """The evaluation head that the run's method predicts with, where that is not the classifier; else blank."""
+    head = predicts(str(run.settings.get("method.name", "")))
+    return "" if head == CLASSIFIER else head
+
+
+def own_average(run: Run) -> float | None:
+    """Incremental average of what the method predicts with; the classifier's where that was not measured."""
+    head, key = own_head(run), "incremental_avg_top1"
+    own = run.accuracies.get(f"{head}_{key}") if head else None
+    return run.accuracies[key] if own is None else own
 
 
 def tag_of(key: str) -> str | None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cil.config.usage import owners
-from cil.report.errors import ReportError
 from cil.report.figures import figure_value
 from cil.report.runs import Excluded, Run, code_version
 from cil.report.settings import (
@@ -16,9 +15,7 @@ from cil.report.settings import (
     TEST_SET_KEYS,
     covered,
     frozen,
-    matches,
     means_off,
-    parse_overrides,
     real_differences,
     short_name,
     show_setting,
@@ -27,10 +24,12 @@ from cil.report.settings import (
 from cil.report.significance import Summary, summarise
 
 Unit = tuple[Any, str]
-_PROBLEM_KEYS = ("dataset.name", "dataset.source", "dataset.classes", "split", "trainer.max_tasks")
+HOLDOUT = "dataset.holdout_per_class"
+_PROBLEM_KEYS = ("dataset.name", "dataset.source", "dataset.classes", HOLDOUT, "split", "trainer.max_tasks")
+"""A holdout is one of them: runs with it train on fewer images and are ranked by other ones."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Group:
     """Runs of one configuration. One run a unit (seed, class order) counts; `repeats` holds all of each unit."""
 
@@ -42,6 +41,21 @@ class Group:
     """Names of all its runs (of the experiments they belong to), those that repeat another one included: `baseline`
     and a sweep's run of the same settings are one group."""
     label: str = ""
+    twin: "Group | None" = None
+    """The group before it whose training is the same: they differ in nothing that either of them trains with."""
+
+    training_label: str = ""
+    """Without the settings that it does not train with, where it has twins."""
+
+    @property
+    def spoken(self) -> str:
+        """What it is called where its training matters alone."""
+        return self.training_label or self.label
+
+    @property
+    def training(self) -> "Group":
+        """The first group of this training: itself, unless it is a twin."""
+        return self.twin or self
 
     @property
     def seeds(self) -> list[Any]:
@@ -76,8 +90,9 @@ class Problem:
 
     @property
     def variants(self) -> list[Group]:
-        """Every group but the baseline."""
-        return [group for group in self.groups if group is not self.baseline]
+        """Every training but the baseline's; of groups that train the same, the first."""
+        base = self.baseline.training if self.baseline else None
+        return [group for group in self.groups if group.twin is None and group is not base]
 
     @property
     def has_val(self) -> bool:
@@ -104,10 +119,22 @@ def make_problems(runs: Sequence[Run]) -> tuple[list[Problem], list[Excluded]]:
         problem.keys = _shown_keys(groups)
         _label(problem)
         groups.sort(key=lambda group: natural(group.label))
+        _find_twins(problem)
         problems.append(problem)
     problems.sort(key=lambda problem: natural(problem.title))
     _tell_apart(problems)
     return problems, duplicates
+
+
+def _find_twins(problem: Problem) -> None:
+    """E.g. InfoNCE with two margins: only its statistics are measured with the margin."""
+    first: dict[str, Group] = {}
+    for group in problem.groups:
+        trained = sorted((k, frozen(v)) for k, v in group.settings.items() if not unused(group.settings, k))
+        other = first.setdefault(frozen(trained), group)
+        group.twin = None if other is group else other
+        if group.twin:
+            other.training_label = group.training_label = group_text(group, problem.keys)
 
 
 def _tell_apart(problems: Sequence[Problem]) -> None:
@@ -133,12 +160,13 @@ def _title(run: Run) -> str:
         later = f"{len(sizes) - 1} x {sizes[1]}"
         shown += f" + {later}" if len(set(sizes[1:])) == 1 else "".join(f"+{size}" for size in sizes[1:])
     dataset = run.settings.get("dataset.name", run.result.get("dataset", "?"))
-    return f"{dataset}, {tasks} task{'s' if tasks > 1 else ''} of {shown} classes"
+    title = f"{dataset}, {tasks} task{'s' if tasks > 1 else ''} of {shown} classes"
+    held = run.settings.get(HOLDOUT)
+    return f"{title}, {held} training images a class held out" if held else title
 
 
 def _make_groups(runs: list[Run]) -> tuple[list[Group], list[Excluded]]:
-    # A holdout cuts training images too.
-    left_out = {"seed", *ORDER_KEYS, *TEST_SET_KEYS} - {"dataset.holdout_per_class"}
+    left_out = {"seed", *ORDER_KEYS, *TEST_SET_KEYS}
     by_settings: dict[str, Group] = {}
     duplicates = []
     for run in sorted(runs, key=lambda run: (str(run.status.get("started", "")), str(run.path))):
@@ -224,55 +252,3 @@ def _values(group: Group, keys: Sequence[str]) -> str:
     everything = list(group.settings)
     ordered = sorted(keys, key=lambda key: not key.endswith(".name"))
     return " ".join(f"{short_name(key, everything)}={show_setting(group.settings.get(key, ABSENT))}" for key in ordered)
-
-
-def choose_baselines(problems: Sequence[Problem], wanted: str | None) -> None:
-    """Set each problem's baseline. Raises ReportError where `wanted` (a name, or KEY=VALUE...) fits no or several."""
-    found = []
-    for problem in problems:
-        fitting = _fitting(problem, wanted) if wanted else []
-        if len(fitting) > 1:
-            labels = "; ".join(group.label for group in fitting)
-            raise ReportError(f"--baseline: {wanted!r} fits {len(fitting)} groups of {problem.title}: {labels}")
-        if fitting:
-            found.append(problem)
-            problem.baseline, problem.baseline_reason = fitting[0], "chosen with --baseline"
-            problem.baseline_declared = True
-        elif len(problem.groups) > 1:
-            _choose_default(problem)
-            if wanted:
-                problem.baseline_reason += f"; no group fits --baseline {wanted}"
-    if wanted and not found:
-        labels = "; ".join(group.label for problem in problems for group in problem.groups)
-        raise ReportError(f"--baseline: no group fits {wanted!r}; groups: {labels}")
-
-
-def _fitting(problem: Problem, wanted: str) -> list[Group]:
-    named = [group for group in problem.groups if wanted in group.names or wanted == group.label]
-    if named or "=" not in wanted:
-        return named
-    try:
-        overrides = parse_overrides(wanted)
-    except ValueError as error:
-        raise ReportError(f"--baseline: {error}") from None
-    return [group for group in problem.groups if matches(group.settings, overrides)]
-
-
-def _choose_default(problem: Problem) -> None:
-    named = [group for group in problem.groups if "baseline" in group.names]
-    infonce = [group for group in problem.groups if group.settings.get("loss.name") == "infonce"]
-    if len(named) == 1:
-        problem.baseline, problem.baseline_reason = named[0], "the group named baseline"
-        problem.baseline_declared = True
-    elif named:
-        labels = "; ".join(group.label for group in named)
-        problem.baseline, problem.baseline_reason = named[0], f"the first of {len(named)} groups named baseline"
-        problem.warnings.append(
-            f"{problem.title}: {len(named)} groups are named baseline ({labels}); the first one is compared with, "
-            "--baseline chooses another"
-        )
-    elif len(infonce) == 1:
-        problem.baseline, problem.baseline_reason = infonce[0], "the only group with loss=infonce"
-    else:
-        problem.baseline = problem.groups[0]
-        problem.baseline_reason = "the first group, as none is named baseline and no single one has loss=infonce"

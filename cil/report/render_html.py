@@ -1,43 +1,35 @@
-"""A document as one self-contained HTML page: no script, no file or address beside it."""
+"""A document as one self-contained HTML page: style and script are inside it, and it asks for no other address."""
 
+import json
+import os
+import re
+from collections.abc import Sequence
 from html import escape
 from itertools import groupby
+from pathlib import Path
+from urllib.parse import quote
 
-from cil.report.document import Block, Document, Drawing, Heading, Paragraph, Table
+from cil.report.document import Block, Document, Drawing, Heading, Links, Paragraph, Table
+from cil.report.plots.canvas import PAGE_WIDTH, THEME, page_panels
+from cil.report.sections import MARK
 
-_STYLE = """
-body{font:14px/1.45 system-ui,sans-serif;color:#111;background:#fff;max-width:1240px;margin:24px auto;padding:0 20px}
-h1{font-size:24px;margin:0 0 8px}h2{font-size:19px;margin:34px 0 8px;border-bottom:1px solid #999;padding-bottom:3px}
-h3{font-size:15px;margin:22px 0 6px}p{margin:5px 0;max-width:980px}.note{color:#444}
-.warning{border:2px solid #000;border-left-width:8px;padding:6px 10px;margin:8px 0;background:#f3f3f3}
-ul{margin:8px 0 14px;padding-left:20px}li{margin:4px 0}li b{font-weight:600}
-.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;margin:4px 0}
-th,td{padding:3px 8px;border-bottom:1px solid #ccc;vertical-align:top;text-align:right}
-th{border-bottom:1.5px solid #333;vertical-align:bottom}td.l,th.l{text-align:left}tr:hover td{background:#f5f5f5}
-td.n{white-space:nowrap}
-.drawings{display:flex;flex-wrap:wrap;gap:10px 26px;align-items:flex-start}figure{margin:10px 0;max-width:100%}
-figcaption{font-size:12.5px;color:#444;max-width:570px}figure b{display:block;margin-bottom:2px}
-figure svg{max-width:100%;height:auto}.legend{font-size:13px;max-width:575px;margin:2px 0 4px}
-.legend span{display:inline-flex;align-items:center;gap:5px;margin-right:16px}.small figcaption{max-width:370px}
-.small b{max-width:372px;font-weight:600}
-svg text{font:12px system-ui,sans-serif;fill:#111}svg .g{stroke:#ddd}svg .m{stroke:#777;stroke-dasharray:1 4}
-svg .a{stroke:#333;fill:none}details{margin:10px 0}summary{cursor:pointer;font-weight:600}
-@media print{body{margin:0;max-width:none;font-size:11px}table{font-size:9.5px}th,td{padding:2px 5px}
-figure,tr,.warning{break-inside:avoid}h2,h3{break-after:avoid}tr:hover td{background:none}.scroll{overflow:visible}}
-"""
+_FOLDER = Path(__file__).resolve().parent / "page"
 
 
-def page(document: Document) -> str:
-    """The page. Everything that comes from runs is escaped."""
+def page(document: Document, base: Path = Path()) -> str:
+    """The page. Everything that comes from runs is escaped. base: its folder, for the links to those of runs."""
     title = next((b.text for b in document.blocks if isinstance(b, Heading)), "report")
+    theme = ";".join(f"--{name}:{colour}" for name, colour in THEME.items())
+    style = (_FOLDER / "style.css").read_text(encoding="utf-8").replace("THEME", theme)
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
+        f"<title>{escape(title)}</title><style>{style}</style></head><body>",
     ]
     for kind, blocks in groupby(document.blocks, key=_kind):
-        parts.append(_render(kind, list(blocks)))
-    return "".join([*parts, "</body></html>\n"])
+        parts.append(_render(kind, list(blocks), base))
+    script = (_FOLDER / "script.js").read_text(encoding="utf-8")
+    return "".join([*parts, f"<script>{script}</script></body></html>\n"])
 
 
 def _kind(block: Block) -> str:
@@ -46,44 +38,88 @@ def _kind(block: Block) -> str:
     return type(block).__name__
 
 
-def _render(kind: str, blocks: list[Block]) -> str:
-    inner = "".join(_block(block) for block in blocks)
+def _render(kind: str, blocks: list[Block], base: Path) -> str:
+    inner = "".join(_block(block, base) for block in blocks)
     if kind == "answer":
         return f"<ul>{inner}</ul>"
     return f'<div class="drawings">{inner}</div>' if kind == "Drawing" else inner
 
 
-def _block(block: Block) -> str:
+def _block(block: Block, base: Path) -> str:
     if isinstance(block, Heading):
         return f"<h{block.level}>{escape(block.text)}</h{block.level}>"
     if isinstance(block, Paragraph):
-        if block.kind == "answer":
-            head, _, rest = block.text.partition(": ")
-            return f"<li><b>{escape(head)}</b>: {escape(rest)}</li>"
-        mark = "<b>Warning.</b> " if block.kind == "warning" else ""
-        return f'<p class="{block.kind}">{mark}{escape(block.text)}</p>'
+        return _paragraph(block)
     if isinstance(block, Table):
-        return _table(block) if block.rows else ""
-    return _drawing(block)
+        return _table(block, base) if block.rows else ""
+    return _links(block, base) if isinstance(block, Links) else _drawing(block)
 
 
-def _table(table: Table) -> str:
-    def row(cells: list[str], tag: str) -> str:
-        parts = []
-        for i, cell in enumerate(cells):
-            kind = "l" if i < table.left or (tag == "td" and len(cell) > 40) else "n"
-            parts.append(f'<{tag} class="{kind}">{escape(cell)}</{tag}>')
-        return f"<tr>{''.join(parts)}</tr>"
+def _paragraph(paragraph: Paragraph) -> str:
+    text = escape(paragraph.text if paragraph.kind != "conclusion" else _minus(paragraph.text))
+    if paragraph.kind == "answer":
+        head, _, rest = _minus(paragraph.text).partition(": ")
+        return f"<li><b>{escape(head)}</b>: {escape(rest)}</li>"
+    if paragraph.kind == "head":
+        when, _, command = paragraph.text.partition(": ")
+        return f'<p class="head">{escape(when)}: <code>{escape(command)}</code></p>'
+    mark = "<b>Warning.</b> " if paragraph.kind == "warning" else ""
+    return f'<p class="{paragraph.kind}">{mark}{text}</p>'
 
-    head = row(list(table.header), "th")
-    body = "".join(row(list(cells), "td") for cells in table.rows)
+
+def _anchor(text: str, path: Path, base: Path) -> str:
+    address = quote(Path(os.path.relpath(path, base)).as_posix())
+    return f'<a href="{escape(address)}/">{escape(text)}</a>'
+
+
+def _links(links: Links, base: Path) -> str:
+    items = "".join(f"<li>{_anchor(text, path, base)}</li>" for text, path in links.places)
+    return f"<details><summary>{escape(links.title)}</summary><ul>{items}</ul></details>"
+
+
+def _table(table: Table, base: Path) -> str:
+    head = "".join(f'<th class="{_look(table, i, "")}">{escape(cell)}</th>' for i, cell in enumerate(table.header))
+    body = []
+    for number, cells in enumerate(table.rows):
+        shown = [_cell(table, i, cell) for i, cell in enumerate(cells)]
+        if table.links:
+            shown[0] = f'<td class="l">{_anchor(cells[0], table.links[number], base)}</td>'
+        body.append(f"<tr>{''.join(shown)}</tr>")
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
-    table_html = f'<div class="scroll"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>'
-    return f"<h3>{escape(table.title)}</h3>{table_html}{note}"
+    kind = ' class="sortable"' if table.sortable and len(table.rows) > 1 else ""
+    return (
+        f'<h3>{escape(table.title)}</h3><div class="scroll"><table{kind}><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>{note}"
+    )
+
+
+def _cell(table: Table, column: int, text: str) -> str:
+    shown = text if column < table.left else _minus(text)
+    return f'<td class="{_look(table, column, text)}">{escape(shown)}</td>'
+
+
+def _minus(text: str) -> str:
+    """With real minus signs before numbers."""
+    return re.sub(r"(?<![\w/])-(?=\d)", "−", text)
+
+
+def _look(table: Table, column: int, text: str) -> str:
+    kind = "l" if column < table.left or len(text) > 40 else "n"
+    return f"{kind} sig" if MARK.strip() in text.split() else kind
 
 
 def _drawing(drawing: Drawing) -> str:
-    legend = f'<div class="legend">{drawing.legend}</div>' if drawing.legend else ""
+    panels = []
+    for svg, hover in page_panels(drawing.plot):
+        for one in hover:
+            one["points"] = [[x, y, _minus(text)] for x, y, text in one["points"]]
+        data = escape(json.dumps(hover, ensure_ascii=False, separators=(",", ":")))
+        panels.append(f'<div class="plot" data-hover="{data}">{svg}</div>')
     caption = f"<figcaption>{escape(drawing.caption)}</figcaption>" if drawing.caption else ""
-    size = ' class="small"' if drawing.small else ""
-    return f"<figure{size}><b>{escape(drawing.title)}</b>{legend}{drawing.svg}{caption}</figure>"
+    wide = ' class="wide"' if len(panels) > 1 or drawing.plot.width > PAGE_WIDTH else ""
+    return f'<figure{wide}><b>{escape(drawing.title)}</b><div class="panels">{"".join(panels)}</div>{caption}</figure>'
+
+
+def drawings(document: Document) -> Sequence[Drawing]:
+    """The figures of a document, in order."""
+    return [block for block in document.blocks if isinstance(block, Drawing)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from cil.report.document import Document, Heading, Paragraph, Table
 
 WIDTH = 110
-_MARKS = {"warning": "WARNING: ", "note": "", "answer": "* ", "text": ""}
+_MARKS = {"warning": "WARNING: ", "note": "", "answer": "* ", "text": "", "conclusion": "", "head": ""}
 _MAX_CELL = 44
 
 

@@ -17,7 +17,7 @@ ABSENT = "(absent)"
 """Stands for a key that a stored configuration does not have."""
 
 ORDER_KEYS = ("class_order", "class_order_seed")
-TEST_SET_KEYS = ("dataset.max_test_per_class", "dataset.holdout_per_class", "dataset.class_list")
+TEST_SET_KEYS = ("dataset.max_test_per_class", "dataset.class_list")
 LOSS_FAMILY = ("loss", "margin_schedule", "ant_margin")
 """Keys of the contrastive loss: the subject of the project, hence one factor unless told otherwise."""
 

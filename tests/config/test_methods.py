@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from cil.config import methods, usage
-from cil.config.methods import available_methods, uses
+from cil.config.methods import available_methods, predicts, uses
 from cil.errors import ConfigError
 
 EVERY = ["bic", "der", "finetune", "foster", "icarl", "joint", "lwf", "memo", "replay", "tagfex", "wa"]
@@ -40,6 +40,16 @@ def test_a_group_that_does_not_exist_is_refused(folder):
     (folder / "mine.py").write_text('USES = ("memroy",)\nMETHOD = object\n')
     with pytest.raises(ConfigError, match="USES of mine names 'memroy'; valid: ant_margin, loss, margin_schedule, mem"):
         usage.unused_by_method("mine")
+
+
+def test_a_method_may_name_the_head_it_is_judged_by(folder):
+    (folder / "mine.py").write_text('USES = ()\nPREDICTS = "nme"\nMETHOD = object\n')
+    (folder / "other.py").write_text("USES = ()\nMETHOD = object\n")
+    assert [predicts(name) for name in ("mine", "other", "unknown")] == ["nme", "classifier", "classifier"]
+
+
+def test_icarl_predicts_with_nearest_means():
+    assert {name for name in EVERY if predicts(name) != "classifier"} == {"icarl"}
 
 
 def test_an_unknown_method_gets_a_suggestion():

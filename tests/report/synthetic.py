@@ -165,5 +165,16 @@ def write_group(folder: Path, values: dict[int, float], **keys: Any) -> None:
         write_run(folder / f"s{seed}", flat_matrix(value), seed=seed, **keys)
 
 
+def sized(folder: Path, value: float = 50.0, sizes: tuple[int, int, int] | None = None, **keys: Any) -> Path:
+    """A finished run; sizes: parameters, bytes of the model and of the exemplars after the last task."""
+    run = write_run(folder, flat_matrix(value), **keys)
+    if sizes is not None:
+        result = json.loads((run / "result.json").read_text())
+        fields = dict(zip(("parameters", "model_bytes", "exemplar_bytes"), sizes, strict=True))
+        result["tasks"][-1] |= fields | {"exemplars": sizes[2] // 192}
+        (run / "result.json").write_text(json.dumps(result))
+    return run
+
+
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps({key: value for key, value in content.items() if value is not ...}))

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from cil.report.cli import main
+from cil.report.render_html import drawings
+from tests.report.helpers import report_of
 from tests.report.synthetic import INFONCE, flat_matrix, write_group, write_run
 
 
@@ -34,8 +36,25 @@ def test_runs_are_not_touched(folder: Path) -> None:
 def test_all_formats(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "place"
     assert main([str(folder), "--out", str(out), "--format", "html,markdown,csv,latex"]) == 0
-    names = ["report.csv", "report.html", "report.md", "report.tex", "report_runs.csv"]
+    names = ["report.csv", "report.html", "report.md", "report.tex", "report_curves.csv", "report_runs.csv"]
     assert sorted(path.name for path in out.iterdir()) == names
+
+
+def test_figures_in_every_format(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = folder / "paper"
+    assert main([str(folder), "--format", "terminal", "--figures", str(figures)]) == 0
+    names = {path.name for path in figures.iterdir()}
+    assert names == {f"{name}.{kind}" for name in ("forest", "curves", "forgetting", "margins", "matrices")
+                     for kind in ("pdf", "svg", "png")}  # fmt: skip
+    assert not (folder / "report.html").exists()
+    assert f"written: {figures}: forest, curves" in capsys.readouterr().out
+
+
+def test_figures_of_several_problems_do_not_overwrite_each_other(folder: Path) -> None:
+    write_run(folder / "other", flat_matrix(50.0, tasks=1))
+    names = [drawing.plot.name for drawing in drawings(report_of(folder).document)]
+    assert {"digits-1-task-of-2-classes-curves", "digits-3-tasks-of-2-classes-curves"} <= set(names)
+    assert len(set(names)) == len(names)
 
 
 def test_options_without_value_do_not_swallow_the_path(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,6 +72,8 @@ def test_options_without_value_do_not_swallow_the_path(folder: Path, capsys: pyt
         (["--frobnicate", "x"], "unrecognized arguments: --frobnicate"),
         (["x", "--format", "pdf"], "--format: 'pdf' is unknown; valid: terminal, html"),
         (["x", "--allow", "everything"], "--allow: 'everything' is unknown; valid: all, class_order"),
+        (["x", "--figures", "file"], "--figures: file: is not a folder"),
+        (["x", "--out", "file"], "--out: file: is not a folder"),
         (["diff", "a"], "diff takes two runs"),
         (["diff", "a", "b"], "a: is no run"),
     ],
@@ -65,6 +86,7 @@ def test_errors_are_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert expected in error and error.count("\n") == 1
@@ -96,32 +118,31 @@ def test_diff_names_settings_and_figures(tmp_path: Path, capsys: pytest.CaptureF
     assert lines["commit"][-1] == "b"
 
 
-def test_two_hundred_runs_in_under_five_seconds_without_torch(tmp_path: Path) -> None:
-    curves = {f"contrast/s{i}": [0.1 * i + e for e in range(20)] for i in range(30)}
-    curves |= {"contrast/gap": [0.1] * 20, "contrast/margin": [0.2] * 20, "contrast/violation_rate": [0.3] * 20}
-    for group in range(40):
+def test_many_runs_without_torch_and_without_pyplot(tmp_path: Path) -> None:
+    for group in range(9):
         for seed in range(1, 6):
-            folder = tmp_path / f"{group}-{seed}"
-            write_run(folder, flat_matrix(50.0 + group + seed, 5), seed=seed, ant_margin=0.01 * group, curves=curves)
+            write_run(tmp_path / f"{group}-{seed}", flat_matrix(50.0 + group + seed), seed=seed, ant_margin=0.1 * group)
     code = (
-        "import sys, time; from cil.report.cli import main; status = main();"
-        "print('torch' in sys.modules, time.process_time()); sys.exit(status)"
+        "import sys; from cil.report.cli import main; status = main();"
+        "print('torch' in sys.modules, 'matplotlib.pyplot' in sys.modules); sys.exit(status)"
     )
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}  # a terminal without Unicode
     command = [sys.executable, "-c", code, str(tmp_path), "--out", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    *_, torch, seconds = done.stdout.split()
-    assert "200 runs" in done.stdout and torch == "False"
-    assert float(seconds) < 5  # of processor time: other programs may be busy too
+    assert "45 runs" in done.stdout and done.stdout.endswith("False False\n")
 
 
-def test_the_module_runs_and_help_is_quick() -> None:
+def test_help_and_tables_wait_for_no_library_that_draws(folder: Path) -> None:
     code = (
-        "import atexit, runpy, sys, time; atexit.register(lambda: print(time.process_time()));"
-        "sys.argv = ['report', '--help']; runpy.run_module('cil.report', run_name='__main__')"
+        "import sys; from cil.report.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print('matplotlib' in sys.modules, 'scipy' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "--baseline" in done.stdout and float(done.stdout.split()[-1]) < 3
+    for arguments, expected in ((["--help"], "False False"), ([str(folder), "--format", "terminal"], "False True")):
+        command = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == expected
 
 
 def test_a_broken_file_is_named_and_the_rest_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

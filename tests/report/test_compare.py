@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
+from cil.report.baseline import choose_baselines
 from cil.report.compare import compare, differences, effect_text, noise_floor, verdict
-from cil.report.groups import Problem, choose_baselines
+from cil.report.groups import Problem
 from tests.report.helpers import paragraphs, problem_of, report_of, table
 from tests.report.synthetic import INFONCE, flat_matrix, write_group, write_run
 

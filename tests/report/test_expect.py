@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from cil.config.locations import config_dir
+from cil.report.baseline import choose_baselines
 from cil.report.errors import ReportError
 from cil.report.expect import evaluate, moment, read_expectations
-from cil.report.groups import choose_baselines
 from cil.report.runs import Run, read_run
 from tests.report.helpers import problem_of, report_of, table
 from tests.report.synthetic import INFONCE, write_group, write_run
@@ -81,6 +81,19 @@ def test_relative_to_another_group(folder: Path) -> None:
     assert {one[1:] for one in missing} == {("not measured", "no group fits ant_margin=0.9")}
     nobody = judged(folder, 'figure: last_top1, is: ">", value: 0, where: ant_margin=0.9')
     assert nobody == [("", "not measured", "no run with ant_margin=0.9")]
+
+
+def test_of_groups_that_train_the_same_the_one_with_the_same_margin_is_compared_with(tmp_path: Path) -> None:
+    for margin, base, rate in ((0.1, 0.2, 0.3), (0.3, 0.5, 0.4)):
+        for seed in (1, 2):
+            for name, value, keys in (("nce", base, INFONCE), ("ant", rate + 0.01 * seed, {})):
+                curves = {"loss/total": [1.0, margin], "contrast/violation_rate": [0.9, value]}
+                settings = {**keys, "ant_margin": margin}
+                write_run(tmp_path / f"{name}{margin}{seed}", seed=seed, curves=curves, **settings)
+    text = 'figure: violation_rate, is: ">", value: 0, relative_to: loss=infonce, where: loss=ant'
+    found = {group: measured for group, _, measured in judged(tmp_path, text)}
+    assert found["loss=ant ant_margin=0.1"].startswith("0.115 (")
+    assert found["loss=ant ant_margin=0.3"].startswith("-0.085 (")
 
 
 def test_one_common_seed_is_not_enough(tmp_path: Path) -> None:

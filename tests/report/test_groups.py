@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cil.report.errors import ReportError
-from cil.report.groups import choose_baselines, make_problems, natural
+from cil.report.groups import make_problems, natural
 from cil.report.runs import find_runs
 from tests.report.helpers import problem_of, problems_of
 from tests.report.synthetic import INFONCE, flat_matrix, keyed, write_group, write_run
@@ -82,69 +81,6 @@ def test_groups_with_names_of_their_own_are_called_by_them(tmp_path: Path) -> No
 
 def test_numbers_sort_by_value() -> None:
     assert sorted(["m=0.5", "m=10", "m=9", "m=0.1"], key=natural) == ["m=0.1", "m=0.5", "m=9", "m=10"]
-
-
-class TestBaseline:
-    @pytest.fixture
-    def folder(self, tmp_path: Path) -> Path:
-        for margin in (0.1, 0.3):
-            write_run(tmp_path / f"m{margin}", ant_margin=margin)
-        write_run(tmp_path / "nce", **INFONCE)
-        return tmp_path
-
-    @pytest.mark.parametrize(
-        ("wanted", "label"),
-        [
-            (None, "loss=infonce"),
-            ("loss.name=infonce", "loss=infonce"),
-            ("loss=ant ant_margin=0.3", "loss=ant ant_margin=0.3"),
-        ],
-    )
-    def test_chosen_or_by_default(self, folder: Path, wanted: str | None, label: str) -> None:
-        problem = problem_of(folder)
-        choose_baselines([problem], wanted)
-        assert problem.baseline is not None and problem.baseline.label == label
-
-    def test_the_one_named_baseline_comes_before_infonce(self, folder: Path) -> None:
-        write_run(folder / "base", ant_margin=0.2, name="baseline")
-        problem = problem_of(folder)
-        choose_baselines([problem], None)
-        assert problem.baseline is not None and problem.baseline.names == {"baseline"}
-        assert problem.baseline_reason == "the group named baseline"
-
-    @pytest.mark.parametrize(
-        ("wanted", "expected"),
-        [("loss=ant", "fits 2 groups"), ("nonsense", "no group fits"), ("loss=ant=x y", "is not KEY=VALUE")],
-    )
-    def test_refused(self, folder: Path, wanted: str, expected: str) -> None:
-        with pytest.raises(ReportError, match=expected):
-            choose_baselines([problem_of(folder)], wanted)
-
-
-@pytest.mark.parametrize("first", ["baseline", "margin_sweep"])
-def test_the_baseline_is_found_also_as_a_job_of_a_sweep(tmp_path: Path, first: str) -> None:
-    """`experiment=baseline` and a sweep's job of the same settings are one run to the report."""
-    second = "margin_sweep" if first == "baseline" else "baseline"
-    for seed in (1, 2):
-        write_run(tmp_path / f"a{seed}", seed=seed, name=first, status={"started": "2026-01-01"})
-        write_run(
-            tmp_path / f"b{seed}", seed=seed, name=second, status={"started": "2026-01-02"}, result={"seconds": 1}
-        )
-        write_run(tmp_path / f"c{seed}", seed=seed, name="infonce", **INFONCE)
-    problem = problem_of(tmp_path)
-    choose_baselines([problem], None)
-    assert problem.baseline is not None and problem.baseline.names == {"baseline", "margin_sweep"}
-    assert problem.baseline_declared
-
-
-def test_two_groups_named_baseline_are_told(tmp_path: Path) -> None:
-    write_run(tmp_path / "a", name="baseline")
-    write_run(tmp_path / "b", name="baseline", trainer__grad_clip_norm=1.0)
-    write_run(tmp_path / "c", name="infonce", **INFONCE)
-    problem = problem_of(tmp_path)
-    choose_baselines([problem], None)
-    assert problem.baseline_reason == "the first of 2 groups named baseline" and not problem.baseline_declared
-    assert "2 groups are named baseline" in problem.warnings[0]
 
 
 def test_problems_that_look_alike_have_titles_of_their_own(tmp_path: Path) -> None:
