@@ -35,5 +35,6 @@ docs: .venv/.installed
 
 notebooks: .venv/.installed
 	rm -rf examples/outputs
-	OMP_NUM_THREADS=1 $(BIN)/python -m nbconvert --to notebook --execute --inplace --coalesce-streams \
+	OMP_NUM_THREADS=1 $(BIN)/python -m nbconvert --to notebook --execute --inplace \
 		--ExecutePreprocessor.record_timing=False examples/*.ipynb
+	$(BIN)/python -m nbconvert --to notebook --inplace --coalesce-streams examples/*.ipynb # what was printed line by line
