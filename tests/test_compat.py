@@ -35,8 +35,9 @@ def outputs(tmp_path):
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """Content of every file but sweep.json, which every sweep writes."""
+    """Content of every file but what every sweep writes: sweep.json, and the folder for TensorBoard."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name not in ("sweep.json", "lock")]
+    files = [path for path in files if "curves" not in path.parts]
     return {str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest() for path in files}
 
 
@@ -67,6 +68,14 @@ def test_the_sweep_run_again_skips_every_job(outputs):
     assert done.returncode == 0, done.stderr
     assert "3 jobs: 3 skipped" in done.stdout
     assert hashes(outputs / "sweeps") == before
+
+
+def test_its_infonce_run_serves_other_margins_of_the_statistics(outputs):
+    command = [*(text for text in SWEEP if not text.startswith("loss=")), "loss=infonce", "ant_margin=0.2,0.3"]
+    done = run("cil.train", *command, "dry_run=true", cwd=outputs.parent)
+    assert done.returncode == 0, done.stderr
+    assert "1 job: 1 done" in done.stdout
+    assert "measured at 0.1, the margin of the run that is there" in done.stdout
 
 
 def test_the_interrupted_run_ends_like_its_unbroken_twin(outputs):

@@ -6,22 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cil.errors import ConfigError
+from cil.records.folder import read_status
 from cil.report.errors import ReportError
-from cil.report.figures import ACCURACIES, COSTS, DYNAMICS, SIZES, figure_value
-from cil.report.runs import Run, find_runs
+from cil.report.rows import settings_and_figures
+from cil.report.runs import find_runs
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FIGURES = tuple(figure.key for figure in (*ACCURACIES, *DYNAMICS, *SIZES, *COSTS))
-
 
 def runs(paths: str | Path | Iterable[str | Path] = "outputs") -> "pd.DataFrame":
-    """One row a run: its folder, state, settings by dotted key, and figures.
+    """One row a run: `run` (its folder), `state`, settings by dotted key, and figures named as in report_runs.csv.
 
-    paths: a run, a folder above runs, a pattern such as "outputs/**", or several of these. Settings that are the same
-    everywhere are columns too; a run that does not count (unfinished, damaged) has its reason in the column `problem`
-    and no figures. Raises ConfigError where there is no run.
+    paths: a run, a folder above runs, a pattern such as "outputs/**", or several of these. A run that does not count
+    (unfinished, damaged) has the reason in the column `excluded` and no figures. Unlike in a report, repeats of a run
+    are there too. Raises ConfigError where there is no run.
     """
     import pandas as pd
 
@@ -29,16 +28,13 @@ def runs(paths: str | Path | Iterable[str | Path] = "outputs") -> "pd.DataFrame"
         found = find_runs(_folders(paths))
     except ReportError as error:
         raise ConfigError(str(error)) from None
-    rows = [_row(run) for run in found.runs]
-    rows += [
-        {"path": str(one.path), "state": one.reason.split(":")[0], "problem": one.reason} for one in found.excluded
+    rows: list[dict[str, Any]] = [
+        {"run": str(run.path), "state": "finished", "excluded": None} | settings_and_figures(run) for run in found.runs
     ]
-    return pd.DataFrame(sorted(rows, key=lambda row: row["path"]))
-
-
-def _row(run: Run) -> dict[str, Any]:
-    figures = {key: figure_value(run, key) for key in FIGURES}
-    return {"path": str(run.path), "state": "finished", "problem": None} | run.settings | figures
+    for one in found.excluded:
+        state = str(read_status(one.path).get("state", "unknown"))
+        rows.append({"run": str(one.path), "state": state, "excluded": one.reason})
+    return pd.DataFrame(sorted(rows, key=lambda row: row["run"]))
 
 
 def _folders(paths: str | Path | Iterable[str | Path]) -> list[Path]:

@@ -9,7 +9,8 @@ from typing import Any
 from cil.config.class_list import names_hash
 from cil.config.methods import available_methods
 from cil.config.parts import FIRST, part_versions
-from cil.config.usage import flat, key_facts, unused_by_method, why_unused
+from cil.config.presets import DEFAULT_MARGIN
+from cil.config.usage import flat, key_facts, trains, unused_by_method, why_unused
 from cil.errors import ConfigError
 
 NOT_IN_IDENTITY = (
@@ -39,6 +40,12 @@ def run_id(effective: dict[str, Any]) -> str:
     payload = [raised or FIRST, identity_part(effective)]
     text = json.dumps(payload, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def training_id(effective: dict[str, Any]) -> str:
+    """`run_id`, but the same for runs that train alike and only measure their statistics at different margins."""
+    probes = effective.get("ant_margin") is not None and not trains(flat(effective), "ant_margin")
+    return run_id({**effective, "ant_margin": DEFAULT_MARGIN} if probes else effective)
 
 
 def identity_part(effective: dict[str, Any]) -> dict[str, Any]:

@@ -22,8 +22,9 @@ from cil.planning.plan import compose_jobs
 USAGE = "usage: python -m cil.data check NAME [KEY=VALUE ...]"
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """The exit code. Every error is one line."""
+    arguments = sys.argv[1:] if argv is None else argv
     if arguments and arguments[0] in ("-h", "--help"):
         print(f"{USAGE}\n\n{__doc__.strip()}" if __doc__ else USAGE)
         return 0
@@ -107,4 +108,4 @@ def _counts(raw: RawDataset, found: check.Found) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -52,12 +52,11 @@ def export_run(
         told = "" if difference is None else f" (loads without this project; logits differ by {difference:.1g} at most)"
         if say is not None:
             say(f"written: {path}{told}")
-    judged_by = model.method.judged_by if model.class_means is not None else "classifier"
     classes = run.classes[: run.tasks[number - 1].known]
-    write_atomically(folder / "classes.json", json.dumps(facts(run, classes, judged_by), indent=1) + "\n")
+    write_atomically(folder / "classes.json", json.dumps(facts(run, classes, model.judged_by), indent=1) + "\n")
     parameters = sum(parameter.numel() for parameter in network.parameters())
     files = [FORMATS[kind] for kind in formats]
-    write_atomically(folder / "README.md", card(run, number, files, parameters, judged_by))
+    write_atomically(folder / "README.md", card(run, number, files, parameters, model.judged_by))
     if say is not None:
         say(f"written: {folder / 'classes.json'}, {folder / 'README.md'}")
     return folder

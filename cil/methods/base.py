@@ -98,8 +98,6 @@ class Method(ABC):
     """Train each task on all images of the classes so far, instead of the task's own and the exemplars."""
     heads: tuple[str, ...] = (CLASSIFIER,)
     """Evaluation heads that `predict` gives scores for. Nearest means of exemplars (nme) come by themselves."""
-    judged_by: str = CLASSIFIER
-    """The head the method itself predicts with; the others are figures beside it."""
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config

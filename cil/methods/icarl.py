@@ -4,7 +4,6 @@ from torch import Tensor
 
 from cil.config.schema import IcarlConfig, IcarlLoss
 from cil.methods.distilling import DistillingMethod, one_hot, sigmoid_cross_entropy
-from cil.methods.heads import NME
 
 USES = ("memory",)
 PREDICTS = "nme"
@@ -20,7 +19,6 @@ class ICaRL(DistillingMethod):
     """
 
     settings: IcarlConfig
-    judged_by = NME
 
     @property
     def bce(self) -> bool:

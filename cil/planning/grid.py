@@ -1,7 +1,7 @@
 """The jobs of a sweep: its grid expanded, composed and checked as Hydra's launchers will do it."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from cil.errors import ConfigError
 from cil.planning.hydra_adapter import ConfigLoader
 from cil.planning.jobs import Job, job_from_composed
 from cil.planning.loading import compose_with
+from cil.planning.merging import one_for_each_training
 from cil.planning.overrides import OverrideChecker, written_keys
 from cil.planning.stored import differences, stored_config
 
@@ -96,8 +97,19 @@ def job_folder(composed: DictConfig, identity: str, number: int) -> Path | None:
         return None
 
 
-def distinct(jobs: list[Job]) -> tuple[list[Job], list[str]]:
-    """Each job once; the copies are noted in the first.
+@dataclass(frozen=True)
+class Grid:
+    """The jobs of a sweep."""
+
+    jobs: list[Job]
+    """Every run once."""
+    warnings: list[str]
+    notes: list[str]
+    """A line for jobs that train alike, of which one is run."""
+
+
+def distinct(jobs: list[Job], merge: bool = True) -> Grid:
+    """Each job once; the copies are noted in the one that stands for them. merge: of jobs that train alike one, too.
 
     Raises ConfigError where only the data's place differs, or where two jobs would write into one folder.
     """
@@ -116,7 +128,8 @@ def distinct(jobs: list[Job]) -> tuple[list[Job], list[str]]:
         ignored = sorted(set(job.overrides) ^ set(earlier.overrides))
         if any(text.split("=")[0].lstrip("+") in _IDLE_KEYS for text in ignored):
             warnings.append(f"{' '.join(job.overrides)}: is the same experiment as another job; runs once")
-    return list(first.values()), warnings + _check_folders(list(first.values()))
+    kept, notes = one_for_each_training(list(first.values())) if merge else (list(first.values()), [])
+    return Grid(kept, warnings + _check_folders(kept), notes)
 
 
 def _check_folders(jobs: list[Job]) -> list[str]:

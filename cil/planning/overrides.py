@@ -59,6 +59,10 @@ class OverrideChecker:
         """Raises ConfigError for an unknown key or option. What Hydra itself reads (hydra.*) is left to Hydra."""
         key = str(override.key_or_group)
         if override.is_hydra_override():
+            if key == "hydra.verbose" and override.value() is not False:
+                raise ConfigError(
+                    "hydra.verbose: there are no debug messages to show; what a run logs is in its train.log"
+                )
             self._check_hydra_group(key, override)
             return
         if key in self.groups:

@@ -18,7 +18,7 @@ from cil.config.schema import RunConfig
 from cil.config.typed import plain
 from cil.errors import ConfigError
 from cil.planning.arguments import Arguments, parse_arguments
-from cil.planning.grid import check_experiments, distinct, grid_jobs, is_grid
+from cil.planning.grid import Grid, check_experiments, distinct, grid_jobs, is_grid
 from cil.planning.hydra_adapter import ConfigLoader
 from cil.planning.jobs import Job as Job
 from cil.planning.jobs import job_from_composed as job_from_composed
@@ -44,6 +44,8 @@ class Plan:
     multirun: bool = False
     warnings: list[str] = field(default_factory=list)
     """Those of all jobs, each line once."""
+    notes: list[str] = field(default_factory=list)
+    """Of a sweep: which jobs are one run because they train alike."""
     argv: list[str] = field(default_factory=list)
     """The command line for Hydra: `~/` in values replaced by the home folder, which Hydra cannot read."""
     resume: Path | None = None
@@ -100,19 +102,24 @@ def plan(argv: list[str]) -> Plan:
 
 
 def _sweep_plan(loader: ConfigLoader, checker: OverrideChecker, composed: DictConfig, arguments: Arguments) -> Plan:
-    jobs, warnings = distinct(list(grid_jobs(loader, checker, composed)))
-    lines = warnings + [line for job in jobs for line in job.warnings]
+    known = is_grid(composed)
+    grid = distinct(list(grid_jobs(loader, checker, composed)), merge=known)
     return Plan(
-        jobs,
+        grid.jobs,
         multirun=True,
-        warnings=list(dict.fromkeys(lines)),
+        warnings=_warnings(grid),
+        notes=grid.notes,
         argv=arguments.argv,
-        grid=is_grid(composed),
+        grid=known,
         launch=arguments.launch,
         config_dir=arguments.config_dir,
         hydra_overrides=cast(list[str], OmegaConf.to_container(composed.hydra.overrides.hydra, resolve=False)),
         composed=composed,
     )
+
+
+def _warnings(grid: Grid) -> list[str]:
+    return list(dict.fromkeys([*grid.warnings, *(line for job in grid.jobs for line in job.warnings)]))
 
 
 def _stored_plan(
@@ -136,12 +143,13 @@ def _stored_plan(
         job = single_rerun(source, own, checker)
         return Plan([job], warnings=job.warnings, rerun=path, launch=launch)
     hydra = [str(o.input_line) for o in overrides if o.is_hydra_override()]
-    jobs, warnings, master = swept_reruns(source, own, hydra, loader, checker)
+    grid, master = swept_reruns(source, own, hydra, loader, checker)
     task = [] if launch.from_task is None else [f"from_task={launch.from_task}"]
     return Plan(
-        jobs,
+        grid.jobs,
         multirun=True,
-        warnings=list(dict.fromkeys([*warnings, *(line for job in jobs for line in job.warnings)])),
+        warnings=_warnings(grid),
+        notes=grid.notes,
         argv=[*arguments.argv, f"rerun={folder}", *task],
         rerun=path,
         grid=True,

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from cil.config.typed import flat
 from cil.errors import ConfigError
 from cil.planning.branch import branch_values, check_start
-from cil.planning.grid import distinct, is_grid, job_folder, job_key
+from cil.planning.grid import Grid, distinct, is_grid, job_folder, job_key
 from cil.planning.hydra_adapter import ConfigLoader
 from cil.planning.jobs import Job, job_from_composed
 from cil.planning.loading import compose_with
@@ -52,8 +52,8 @@ def single_rerun(source: Rerun, overrides: list[Override], checker: OverrideChec
 
 def swept_reruns(
     source: Rerun, overrides: list[Override], hydra: list[str], loader: ConfigLoader, checker: OverrideChecker
-) -> tuple[list[Job], list[str], DictConfig]:
-    """The new runs of a sweep, warnings, and what Hydra composed of its own overrides. Raises ConfigError."""
+) -> tuple[Grid, DictConfig]:
+    """The new runs of a sweep, and what Hydra composed of its own overrides. Raises ConfigError."""
     master = compose_with(loader, hydra, RunMode.MULTIRUN)
     check_plugins(master)
     if not is_grid(master):
@@ -62,12 +62,12 @@ def swept_reruns(
     grid = [checker.parse(texts) for texts in checker.expand(overrides)]
     for override in (override for parsed in grid for override in parsed):
         checker.check(override)
-    jobs, warnings = distinct(list(_placed((source.job(stored, parsed, checker) for parsed in grid), master, loader)))
-    for job in jobs:
+    found = distinct(list(_placed((source.job(stored, parsed, checker) for parsed in grid), master, loader)))
+    for job in found.jobs:
         # One that has begun holds all it needs; what it came from may be gone.
         if job.folder is None or not any((job.folder / "checkpoints").glob("*.pt")):
             check_start(job)
-    return jobs, warnings, master
+    return found, master
 
 
 def _placed(jobs: Iterator[Job], master: DictConfig, loader: ConfigLoader) -> Iterator[Job]:

@@ -35,6 +35,7 @@ class Recorder:
         self._tensorboard = tensorboard
         self._events: Events | None = None
         self._settings: dict[str, Any] | None = None
+        self._alone = True
         self._complete = self._rewrite()
 
     def add(self, record: Record) -> None:
@@ -42,9 +43,12 @@ class Recorder:
         self.records.append(plain(record))
         self._complete = self._append(self.records[-1]) if self._complete else self._rewrite()
 
-    def summarise(self, effective: dict[str, Any]) -> None:
-        """The run is over: put its settings beside its last figures in TensorBoard's HPARAMS tab."""
-        self._settings = effective
+    def summarise(self, effective: dict[str, Any], alone: bool = True) -> None:
+        """The run is over: put its settings beside its last figures in TensorBoard's HPARAMS tab.
+
+        alone: no sweep says which columns the tab has (cil/records/hparams.py).
+        """
+        self._settings, self._alone = effective, alone
         self._complete = self._complete and self._try(self._add_settings)
 
     def close(self) -> None:
@@ -81,7 +85,7 @@ class Recorder:
 
     def _add_settings(self) -> None:
         if self._events is not None and self._settings is not None:
-            self._events.add_hparams(self._settings, self.records)
+            self._events.add_hparams(self._settings, self.records, self._alone)
             self._events.flush()
 
     def _try(self, write: Callable[[], None]) -> bool:

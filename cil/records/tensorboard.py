@@ -6,22 +6,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cil.config.identity import identity_part
-from cil.config.typed import flat
 from cil.records.folder import plain
 from cil.records.pictures import task_pictures
 
 Record = dict[str, Any]
-HPARAM_METRICS = (
-    "task/incremental_avg_top1",
-    "task/top1",
-    "task/forgetting_top1",
-    "task/nme_incremental_avg_top1",
-    "task/nme_top1",
-    "contrast/gap",
-    "contrast/violation_rate",
-)
-"""Figures beside the settings in the HPARAMS tab: the last value of each tag."""
 
 
 def scalars(record: Record) -> dict[str, float]:
@@ -151,23 +139,16 @@ class Events:
             )
             self._writer.add_summary(Summary(value=[Summary.Value(tag=picture.tag, image=image)]), picture.step)
 
-    def add_hparams(self, effective: dict[str, Any], records: list[Record]) -> None:
-        """The settings that can change results, beside HPARAM_METRICS.
+    def add_hparams(self, effective: dict[str, Any], records: list[Record], alone: bool) -> None:
+        """The run's settings, for the HPARAMS tab; `alone`: and which columns it has there.
 
         Not through SummaryWriter.add_hparams, which opens a second folder.
         """
-        from torch.utils.tensorboard.summary import hparams
+        from cil.records import hparams
 
-        values = {
-            key: value
-            for key, value in flat({"name": effective["name"], **identity_part(effective)}).items()
-            if value is not None
-        }
-        shown = {
-            key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in values.items()
-        }
-        written = {tag for record in records for tag in scalars(record)}
-        for summary in hparams(shown, dict.fromkeys(tag for tag in HPARAM_METRICS if tag in written)):
+        if alone:
+            self._writer.add_summary(hparams.columns_alone(effective, {tag for r in records for tag in scalars(r)}))
+        for summary in hparams.session(effective):
             self._writer.add_summary(summary)
 
     def replace_earlier(self) -> None:
@@ -182,3 +163,12 @@ class Events:
     def close(self) -> None:
         """Raises OSError."""
         self._writer.close()
+
+
+def write_summary(folder: Path, summary: Any) -> None:
+    """An event file in `folder` with this summary alone. Raises OSError."""
+    writer = _EventFile(folder)
+    try:
+        writer.add_summary(summary)
+    finally:
+        writer.close()

@@ -13,6 +13,7 @@ from cil.report.conclusion import conclude
 from cil.report.document import Document, Heading, Links, Paragraph
 from cil.report.drawings import first_drawings, further_drawings
 from cil.report.errors import ReportError
+from cil.report.evaluated import evaluation_notes, evaluation_table
 from cil.report.expect import ExpectationFile, evaluate, expectation_files
 from cil.report.fairness import code_notes, factor_of, primary_figure, twin_notes, without_effect
 from cil.report.groups import Problem, make_problems
@@ -150,6 +151,9 @@ def _problem(
         table = reference_table(problem, extra.reference)
         none = Paragraph("No published figures for this data set and split in the reference file.", "note")
         body.add(table or none)
+    if evaluated := evaluation_table(problem):
+        body.add(evaluated)
+        body.texts(evaluation_notes(problem), "note")
     body.add(*further_drawings(problem, prefix))
     return conclude(problem, comparisons, key), comparisons
 

@@ -35,10 +35,14 @@ def rows(found: Found, problems: Sequence[Problem] | None = None) -> list[dict[s
 
 
 def _row(run: Run, problem: Problem, label: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"run": str(run.path), "problem": problem.title, "group": label, "order": run.order}
-    row |= run.settings
-    row["seed"] = run.seed  # of a branch, '5 after 1'
-    return row | dict(run.accuracies) | {key: figure_value(run, key) for key in _FURTHER}
+    own: dict[str, Any] = {"run": str(run.path), "problem": problem.title, "group": label, "order": run.order}
+    return own | settings_and_figures(run)
+
+
+def settings_and_figures(run: Run) -> dict[str, Any]:
+    """The columns of `rows` that a run has by itself."""
+    settings = run.settings | {"seed": run.seed}  # of a branch, '5 after 1'
+    return settings | dict(run.accuracies) | {key: figure_value(run, key) for key in _FURTHER}
 
 
 def curve_rows(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:

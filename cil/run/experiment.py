@@ -25,10 +25,12 @@ from cil.planning.stored import canonical, refuse_differences
 from cil.records.checkpoint import CheckpointFolder
 from cil.records.confusion import write_confusions
 from cil.records.folder import RunFolder, finished_result, holds_work, read_status, refuse_unfinished, write_atomically
+from cil.records.hparams import told_by_sweep
 from cil.records.lock import locked
 from cil.records.recorder import Recorder
 from cil.records.result import build_result
 from cil.run.branch import fit_memory, load_branch_state, state_to_branch_from
+from cil.run.commands import command
 from cil.run.forecast import forecast_once
 from cil.run.live import RunObserver, Saver
 from cil.run.out_of_memory import OutOfMemory, run_explained
@@ -36,7 +38,6 @@ from cil.run.output import lasting_output
 from cil.run.process import keep_freed_memory, other_threads, thread_counts
 from cil.run.progress import Display
 from cil.run.signals import Interrupted, StopSignals
-from cil.run.table import result_table
 
 logger = logging.getLogger("cil")
 
@@ -101,7 +102,7 @@ def _noting_the_end(job: Job, folder: RunFolder, stop: StopSignals, begun: bool)
         logger.warning("%s", error)
         folder.end("interrupted", reason=str(error))
         if begun or folder.where is not None:  # otherwise there is nothing to go on from
-            print(f"stopped; to continue: python -m cil.train resume={folder.path}", flush=True)
+            print(f"stopped; to continue: {command('train')} resume={folder.path}", flush=True)
         raise
     except Diverged as error:
         logger.error("%s", error)
@@ -118,7 +119,6 @@ def _noting_the_end(job: Job, folder: RunFolder, stop: StopSignals, begun: bool)
     if not job.config.checkpoint.keep_all:
         # Last of all: a run killed before this line still has a state to continue from.
         CheckpointFolder(folder.checkpoints).remove_resumable()
-    print(f"\n{result_table(result)}\n")
     return result
 
 
@@ -243,7 +243,7 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
         run_explained(trainer, config)
         seconds = time.monotonic() - started
         result = build_result(config, job.run_id, trainer, seconds, threads, shares) | {"forecast": forecast}
-        recorder.summarise(job.effective)
+        recorder.summarise(job.effective, alone=not told_by_sweep(folder.path))
         counts = trainer.task_end.confusions
         write_confusions(folder.path, {t: {h: c.numpy() for h, c in heads.items()} for t, heads in counts.items()})
         saver.finish(trainer.state_dict())

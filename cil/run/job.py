@@ -26,21 +26,22 @@ from cil.records.folder import (
     remove_if_unused,
 )
 from cil.run.signals import Interrupted
+from cil.run.table import result_table
 
 register()  # also where another process imports this module to run a job of a sweep
 
 
-def run_job(composed: DictConfig) -> float | None:
+def run_job(composed: DictConfig, show: bool = True) -> float | None:
     """Run the composed job in Hydra's output folder; returns incremental_avg_top1 (for optimisers).
 
-    It must stay importable: launchers send it to other processes.
+    show: print the tables of its result. It must stay importable: launchers send it to other processes.
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     with _removed_if_unused(folder):
         job = job_from_composed(composed)
         if hydra.mode == RunMode.MULTIRUN:
-            return _run_of_sweep(job, folder)
+            return _run_of_sweep(job, folder, show)
         try:
             return _run(job, folder, resume=False)
         except Exception as error:
@@ -56,10 +57,10 @@ class WrongInput(JobFailed):
     """It failed because of its settings or its data, not while it trained."""
 
 
-def _run_of_sweep(job: Job, folder: Path) -> float | None:
+def _run_of_sweep(job: Job, folder: Path, show: bool) -> float | None:
     """The folder is the job's identity: whatever it holds is this job's own unfinished work."""
     try:
-        return _run(job, folder, resume=True)
+        return _run(job, folder, resume=True, show=show)
     except (ConfigError, DataError) as error:
         failure: JobFailed = WrongInput(str(error))
     except Exception as error:
@@ -147,7 +148,7 @@ def _removed_if_unused(folder: Path) -> Iterator[None]:
         raise
 
 
-def _run(job: Job, folder: Path, resume: bool) -> float | None:
+def _run(job: Job, folder: Path, resume: bool, show: bool = True) -> float | None:
     status = read_status(folder)
     finished = status.get("state") == "finished"
     if (resume or finished) and (folder / "config.yaml").is_file():
@@ -165,8 +166,11 @@ def _run(job: Job, folder: Path, resume: bool) -> float | None:
 
     print(f"run folder: {folder}", flush=True)
     try:
-        return run_experiment(job, folder, resume)["incremental_avg_top1"]
+        result = run_experiment(job, folder, resume)
     except Exception as error:
         if (folder / "train.log").is_file():
             error.add_note(f"more in {folder / 'train.log'}")
         raise
+    if show:
+        print(f"\n{result_table(result)}\n")
+    return result["incremental_avg_top1"]

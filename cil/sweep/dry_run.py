@@ -4,9 +4,10 @@ from pathlib import Path
 
 from cil.planning.plan import Job, Plan
 from cil.records.states import Found, State
+from cil.run.table import table
+from cil.sweep import labels
 from cil.sweep.found import find
 from cil.sweep.hours import Estimate, cpu_name, estimate
-from cil.sweep.summary import aligned
 
 MEANINGS = {
     State.new: "new",
@@ -21,16 +22,19 @@ MEANINGS = {
 def show_plan(planned: Plan) -> str:
     """The jobs, which of them are done, and the hours left."""
     found = [(job, find(job, _folder(planned, job))) for job in planned.jobs]
-    table = [["state", "id", "overrides"]]
     stored = "(as stored)" if planned.resume is not None or planned.rerun else "(defaults)"
-    for job, state in found:
-        table.append([MEANINGS[state.state], job.run_id, " ".join(job.overrides) or stored])
+    shared = labels.common([job.overrides for job in planned.jobs])
+    rows = [["state", "id", "settings"]]
+    for (job, state), label in zip(found, labels.lines(planned.jobs), strict=True):
+        rows.append([MEANINGS[state.state], job.run_id, label if job.overrides else stored])
     copies = sum(len(job.copies) for job in planned.jobs)
     counts = [MEANINGS[state.state] for _, state in found]
     parts = [f"{counts.count(meaning)} {meaning}" for meaning in dict.fromkeys(counts)]
     if copies:
         parts.append(f"{copies} more of the grid the same as one of these")
-    lines = [aligned(table), f"{len(found)} job{'' if len(found) == 1 else 's'}: {', '.join(parts)}"]
+    lines = [f"all jobs: {' '.join(shared)}"] if shared else []
+    lines += [table(rows, texts=(0, 1, 2)), f"{len(found)} job{'' if len(found) == 1 else 's'}: {', '.join(parts)}"]
+    lines += planned.notes
     if planned.multirun and not planned.grid:
         lines.append("the sweeper (hydra/sweeper) chooses the values while it runs: more jobs than these")
     left = [(job, _left(state)) for job, state in found if state.state is not State.finished]

@@ -66,13 +66,18 @@ def hours_by_kind(roots: Iterable[Path]) -> dict[str, list[float]]:
         try:
             result = json.loads(path.read_text())
             config = yaml.load((path.parent / "config.yaml").read_text(), _YAML)  # noqa: S506  (a safe loader)
-            tasks = sum(task["train_seconds"] for task in result["tasks"] if "inherited" not in task)
             kind = kind_of(with_neutral(config), result["device"]["name"])  # of an earlier version, maybe
-            # `seconds` counts from the last start alone where a run was continued.
-            found.setdefault(kind, []).append(max(result["seconds"], tasks) / 3600)
+            found.setdefault(kind, []).append(hours_of(result))
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
             continue  # not a whole run: no ground for an estimate
     return found
+
+
+def hours_of(result: Mapping[str, Any]) -> float:
+    """Hours that a finished run took, from its result.json. Raises KeyError, TypeError for another content."""
+    tasks = sum(task["train_seconds"] for task in result["tasks"] if "inherited" not in task)
+    # `seconds` counts from the last start alone where a run was continued.
+    return float(max(result["seconds"], tasks)) / 3600
 
 
 def _results(root: Path, pattern: str) -> Iterable[Path]:
@@ -82,17 +87,17 @@ def _results(root: Path, pattern: str) -> Iterable[Path]:
 def estimate(jobs: Iterable[tuple[Job, float]], roots: Iterable[Path]) -> Estimate:
     """The hours left of jobs, each given with the share of it that is left to do."""
     known = hours_by_kind(roots)
-    hours, unknown, used, names = 0.0, 0, {}, []
+    hours, unknown, used, names = 0.0, 0, {}, {}
     for job, left in jobs:
-        name = device_name(job.config.device)
-        names.append(name)
-        kind = kind_of(job.effective, name)
+        if job.config.device not in names:
+            names[job.config.device] = device_name(job.config.device)  # may start a process
+        kind = kind_of(job.effective, names[job.config.device])
         if kind in known:
             used[kind] = len(known[kind])
             hours += left * sum(known[kind]) / len(known[kind])
         else:
             unknown += 1
-    return Estimate(hours, ", ".join(dict.fromkeys(names)), sum(used.values()), unknown)
+    return Estimate(hours, ", ".join(dict.fromkeys(names.values())), sum(used.values()), unknown)
 
 
 def device_name(device: str) -> str:

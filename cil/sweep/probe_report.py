@@ -14,8 +14,9 @@ from cil.config.usage import default_of, key_facts
 from cil.errors import ConfigError
 from cil.planning.plan import Job, Plan, job_from_composed
 from cil.planning.stored import with_overrides
+from cil.run.table import table
 from cil.sweep.probe import NO_EFFECT, Effect, Probe
-from cil.sweep.summary import aligned, swept_keys
+from cil.sweep.summary import swept_keys
 
 Point = tuple[dict[str, str], RunConfig]
 """A point of a grid: its overrides by key, and the configuration."""
@@ -32,7 +33,10 @@ def probe(planned: Plan) -> str:
 
 
 def sweep_warnings(planned: Plan) -> list[str]:
-    """One line for each swept loss setting that changes neither loss nor gradient, everywhere or in a part."""
+    """One line for each swept loss setting that changes neither loss nor gradient, everywhere or in a part.
+
+    Not for a part in which one run serves all of its values: nothing is trained twice there.
+    """
     if not planned.grid or not _loss_keys(planned):
         return []
     points, warnings, probe_batch = _points(planned.jobs), [], Probe()
@@ -42,7 +46,8 @@ def sweep_warnings(planned: Plan) -> list[str]:
         if idle and not active:
             warnings.append(f"{text} (measured on a probe batch)")
         else:
-            warnings += [f"{text} with {context} (measured on a probe batch)" for context in idle]
+            parts = [context for context, one_run in idle.items() if not one_run]
+            warnings += [f"{text} with {context} (measured on a probe batch)" for context in parts]
     return warnings
 
 
@@ -60,7 +65,7 @@ def sweep_effects(jobs: Sequence[Job]) -> dict[str, Effect]:
 def run_effects(job: Job) -> str:
     """A table: every setting of the loss, another value of it, and what that one would change."""
     probe_batch, values = Probe(), flat(job.effective)
-    table = [["setting", "value", "tried", "changes"]]
+    rows = [["setting", "value", "tried", "changes"]]
     for key in loss_settings():
         tried = another_value(key, values[key])
         try:
@@ -69,8 +74,8 @@ def run_effects(job: Job) -> str:
             effect = "nothing: not used" if same else str(probe_batch.compare(job.config, other.config))
         except ConfigError as error:
             effect = f"- ({error})"
-        table.append([key, show(values[key]), show(tried), effect])
-    return f"{aligned(table)}\nprobe: measured on fixed batches of embeddings; nothing was trained"
+        rows.append([key, show(values[key]), show(tried), effect])
+    return f"{table(rows, texts=(0, 1, 3))}\nprobe: measured on fixed batches of embeddings; nothing was trained"
 
 
 def loss_settings() -> list[str]:
@@ -125,12 +130,14 @@ def _groups(points: Sequence[Point], key: str) -> dict[str, list[Point]]:
 
 def _by_context(
     points: Sequence[Point], key: str, loss_keys: Sequence[str], probe_batch: Probe
-) -> tuple[list[str], list[str]]:
-    """Other swept loss settings under which `key` has no effect, and those under which it has one."""
-    found: dict[str, bool] = {}
+) -> tuple[dict[str, bool], bool]:
+    """Other swept loss settings under which `key` has no effect -> whether one run serves; and if it acts anywhere."""
+    acts: dict[str, bool] = {}
+    one_run: dict[str, bool] = {}
     for group in _groups(points, key).values():
         overrides: Mapping[str, str] = group[0][0]
         context = " ".join(f"{name}={overrides[name]}" for name in loss_keys if name != key and name in overrides)
-        effect = probe_batch.compare_all([config for _, config in group]).any
-        found[context] = found.get(context, False) or effect
-    return [c for c, acts in found.items() if not acts], [c for c, acts in found.items() if acts]
+        configs = [config for _, config in group]
+        acts[context] = acts.get(context, False) or probe_batch.compare_all(configs).any
+        one_run[context] = one_run.get(context, True) and all(config is configs[0] for config in configs)
+    return {context: one_run[context] for context, active in acts.items() if not active}, any(acts.values())

@@ -5,6 +5,7 @@ is said about them at the end, is decided here. Imports no torch.
 """
 
 import os
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,10 +23,14 @@ from cil.planning.loading import compose_with, make_loader
 from cil.planning.overrides import quoted
 from cil.planning.plan import Job, Plan
 from cil.records.states import State, look
-from cil.run.job import run_job
+from cil.run.commands import command
 from cil.sweep.found import find
+from cil.sweep.hours import hours_by_kind
+from cil.sweep.labels import lines
+from cil.sweep.left import SweepLeft, as_hydra_has_it, work_of
 from cil.sweep.signals import SweepSignals
 from cil.sweep.summary import Row, sweep_table, thread_warnings, write_sweep_files
+from cil.sweep.task import SweepTask
 
 ATTEMPTS = 2
 """How often a job is started in one sweep if its process is killed (by the kernel, out of memory, say)."""
@@ -47,6 +52,19 @@ class Sweep:
         """Jobs that were not finished at the start."""
         return [number for number, state in self.before.items() if state is not State.finished]
 
+    @property
+    def placed(self) -> list[tuple[Job, Path | None]]:
+        """Every job with its folder."""
+        return [(job, self.folders[number]) for number, job in enumerate(self.planned.jobs)]
+
+    def task(self) -> SweepTask:
+        """What a launcher shall run for each job."""
+        known = [(number, job, folder) for number, (job, folder) in enumerate(self.placed) if folder is not None]
+        named = lines(self.planned.jobs)
+        heads = {as_hydra_has_it(f): f"[{number + 1}/{len(named)}] {named[number]}" for number, _, f in known}
+        earlier = hours_by_kind({Path("outputs"), *(folder.parent for _, _, folder in known)})
+        return SweepTask(heads, SweepLeft(work_of((job, folder) for _, job, folder in known), earlier))
+
     def state(self, number: int) -> State:
         """State of a job now."""
         return find(self.planned.jobs[number], self.folders[number]).state
@@ -60,8 +78,9 @@ class Sweep:
 
     def rows(self) -> list[Row]:
         """What became of each job."""
+        named = lines(self.planned.jobs)
         return [
-            Row.of(job, self.folders[number], self.before[number], self.errors.get(number))
+            Row.of(job, self.folders[number], self.before[number], self.errors.get(number), named[number])
             for number, job in enumerate(self.planned.jobs)
         ]
 
@@ -72,18 +91,33 @@ def run_sweep(planned: Plan, warnings: Sequence[str] = ()) -> int:
     warnings: shown above the table and kept in sweep.json. The table of all jobs is printed, and sweep.json
     written, however the sweep ends.
     """
+    from cil.sweep.curves import curve_folders, name_curves  # TensorBoard's modules take a moment
+
     sweep = Sweep(planned)
     started = time.monotonic()
     print(f"sweep: {len(planned.jobs)} jobs, {len(planned.jobs) - len(sweep.unfinished)} finished before", flush=True)
+    notes = [*planned.notes, *name_curves(sweep.placed)]
+    for note in notes:
+        print(f"note: {note}", flush=True)
     try:
         with SweepSignals(lambda: list(sweep.folders.values())) as signals:
             _launch_all(sweep, signals)
     finally:
         rows = sweep.rows()
         warnings = [*warnings, *thread_warnings(rows)]
+        later = [note for note in name_curves(sweep.placed, ended=True) if note not in notes]
         write_sweep_files(planned, rows, warnings)
         print(f"\n{sweep_table(rows, warnings, time.monotonic() - started)}\n", flush=True)
+        for line in (*later, *_what_next(rows, curve_folders(sweep.placed))):
+            print(line, flush=True)
     return 0 if all(row.good for row in rows) else 1
+
+
+def _what_next(rows: Sequence[Row], curves: Sequence[Path]) -> list[str]:
+    """The commands that show what the sweep found."""
+    folders = dict.fromkeys(str(Path(row.folder).parent) for row in rows if row.good and row.folder is not None)
+    report = [f"report: {shlex.join([*command('report').split(), *folders])}"] if folders else []
+    return report + [f"curves: {shlex.join(['tensorboard', '--logdir', str(folder)])}" for folder in curves]
 
 
 def _launch_all(sweep: Sweep, signals: SweepSignals) -> None:
@@ -117,7 +151,7 @@ def _launch(sweep: Sweep, numbers: Sequence[int], signals: SweepSignals) -> None
     context, master = _hydra(sweep.planned, jobs[numbers[0]].to_compose)
     context.callbacks.on_multirun_start(config=master, config_name="config")
     launcher: Launcher = Plugins.instance().instantiate_launcher(
-        hydra_context=context, task_function=run_job, config=master
+        hydra_context=context, task_function=sweep.task(), config=master
     )
     if _start_ray(launcher):
         signals.take()

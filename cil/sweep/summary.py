@@ -11,8 +11,9 @@ from tqdm import tqdm
 from cil.planning.plan import Job, Plan
 from cil.records.folder import now, plain, write_atomically
 from cil.records.states import State
-from cil.run.table import layout
+from cil.run.table import table
 from cil.sweep.found import find
+from cil.sweep.labels import common
 
 FIGURES = {
     "average": "incremental_avg_top1",
@@ -39,9 +40,11 @@ class Row:
     figures: dict[str, float | None]
     threads: list[int] = field(default_factory=list)
     """Numbers of CPU threads it was computed with, where they are known."""
+    label: str = ""
+    """What tells it apart from the other jobs of the sweep."""
 
     @staticmethod
-    def of(job: Job, folder: Path | None, before: State, error: str | None) -> "Row":
+    def of(job: Job, folder: Path | None, before: State, error: str | None, label: str = "") -> "Row":
         """The row of a job, from its folder as it is now and what its launcher said.
 
         Where the folder holds another run, the job has failed, and that run's figures are not shown.
@@ -55,7 +58,7 @@ class Row:
         figures = {name: found.result.get(name) for name in FIGURES.values()}
         threads = (found.result.get("device") or {}).get("thread_counts") or []
         place = None if folder is None else str(folder)
-        return Row(job.run_id, place, job.overrides, job.copies, state, text, figures, threads)
+        return Row(job.run_id, place, job.overrides, job.copies, state, text, figures, threads, label)
 
     @property
     def good(self) -> bool:
@@ -87,36 +90,19 @@ def swept_keys(jobs: Sequence[Job]) -> dict[str, list[str]]:
 def sweep_table(rows: Sequence[Row], warnings: Sequence[str], seconds: float) -> str:
     """Warnings, one line a job, errors, and how many jobs are in which state."""
     lines = [f"warning: {warning}" for warning in warnings]
-    common = _common(rows)
-    if common:
-        lines.append(f"all jobs: {' '.join(common)}")
-    table = [["state", "folder", *FIGURES, "overrides"]]
+    shared = common([row.overrides for row in rows])
+    if shared:
+        lines.append(f"all jobs: {' '.join(shared)}")
+    content = [["state", "folder", *FIGURES, "settings"]]
     for row in rows:
         figures = ["-" if row.figures[name] is None else f"{row.figures[name]:z.2f}" for name in FIGURES.values()]
-        own = " ".join(text for text in row.overrides if text not in common) or "-"
-        table.append([row.state, row.id, *figures, own])
-    lines.append(aligned(table))
+        own = row.label or " ".join(text for text in row.overrides if text not in shared) or "-"
+        content.append([row.state, row.id, *figures, own])
+    lines.append(table(content, texts=(0, 1, len(content[0]) - 1)))
     lines += [f"{row.state}: {row.id}: {row.error}" for row in rows if row.error]
     states = [row.state for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     return "\n".join([*lines, f"{len(rows)} jobs: {counts}; {tqdm.format_interval(seconds)}"])
-
-
-def aligned(table: list[list[str]]) -> str:
-    """Columns of a table, the last one and texts to the left, numbers to the right."""
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    return layout(
-        [
-            [*(cell.ljust(widths[i]) if i < 2 else cell for i, cell in enumerate(row[:-1])), row[-1].ljust(widths[-1])]
-            for row in table
-        ]
-    )
-
-
-def _common(rows: Sequence[Row]) -> list[str]:
-    """Overrides of every job of a sweep of several."""
-    first = rows[0].overrides
-    return [text for text in first if all(text in row.overrides for row in rows)] if len(rows) > 1 else []
 
 
 def write_sweep_files(planned: Plan, rows: Sequence[Row], warnings: Sequence[str]) -> None:
@@ -132,6 +118,7 @@ def write_sweep_files(planned: Plan, rows: Sequence[Row], warnings: Sequence[str
             "updated": now(),
             "swept": swept_keys(planned.jobs),
             "warnings": list(warnings),
+            "notes": planned.notes,
             "jobs": [asdict(row) for row in own],
         }
         ids = {row.id for row in own}
@@ -142,6 +129,12 @@ def write_sweep_files(planned: Plan, rows: Sequence[Row], warnings: Sequence[str
             "sweeps": sweeps,
         }
         write_atomically(parent / "sweep.json", json.dumps(plain(content), indent=1) + "\n")
+
+
+def earlier_jobs(parent: Path) -> list[dict[str, Any]]:
+    """The rows (see Row) of all sweeps that wrote into this folder, the newest of each job."""
+    found = {job["id"]: job for sweep in _earlier(parent) for job in sweep["jobs"]}
+    return [job for job in found.values() if job.get("folder")]
 
 
 def _earlier(parent: Path) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from cil.config.methods import predicts
 from cil.config.schema import AugmentConfig
 from cil.data.augment import normalisation
 from cil.engine.evaluate import nearest_mean_scores
@@ -14,7 +15,7 @@ from cil.engine.model_size import begin_whole
 from cil.errors import ConfigError, DataError
 from cil.methods import make_method
 from cil.methods.base import Method
-from cil.methods.heads import NME
+from cil.methods.heads import CLASSIFIER, NME
 from cil.records.checkpoint import CheckpointFolder, DamagedCheckpoint, read_checkpoint
 from cil.trained.folder import StoredRun
 
@@ -60,6 +61,12 @@ class TrainedModel(nn.Module):
         if self.class_means is not None:
             scores[NME] = nearest_mean_scores(prediction.features, self.class_means)
         return scores
+
+    @property
+    def judged_by(self) -> str:
+        """The head that the method predicts with: its own, or nme for icarl where there are exemplars."""
+        head = predicts(self.method.config.method.name)
+        return head if head != NME or self.class_means is not None else CLASSIFIER
 
     def _normalised(self, images: Tensor) -> Tensor:
         if images.dim() != 4 or images.shape[1] != 3:

@@ -15,7 +15,6 @@ from cil.data.loader import test_side
 from cil.data.sources import MAX_RESIDENT_SIDE
 from cil.engine.build import resolve_device
 from cil.errors import ConfigError, DataError
-from cil.methods.heads import CLASSIFIER
 from cil.trained.folder import StoredRun
 from cil.trained.model import TrainedModel, load_model
 
@@ -44,7 +43,7 @@ def predict(
 def _scores(model: TrainedModel, pixels: Tensor, head: str | None) -> Tensor:
     """Scores [B, C] of the chosen head: probabilities, or minus distances (nme)."""
     by_head = model.scores(pixels)
-    chosen = head or (model.method.judged_by if model.method.judged_by in by_head else CLASSIFIER)
+    chosen = head or model.judged_by
     if chosen not in by_head:
         raise ConfigError(f"head: {chosen!r} is not one of this run; valid: {', '.join(by_head)}")
     return by_head[chosen].softmax(dim=1) if chosen in model.method.heads else by_head[chosen]

@@ -12,7 +12,7 @@ def test_a_row_holds_settings_and_figures(finished: Finished):
     result = cil.load(finished.path).result
     assert row["method.name"] == "icarl" and row["seed"] == 1993
     assert row["incremental_avg_top1"] == result["incremental_avg_top1"]
-    assert row["state"] == "finished" and row["problem"] is None
+    assert row["state"] == "finished" and row["excluded"] is None
 
 
 def test_patterns_and_lists_find_each_run_once_and_unfinished_ones_have_a_reason(finished: Finished, tmp_path):
@@ -23,8 +23,8 @@ def test_patterns_and_lists_find_each_run_once_and_unfinished_ones_have_a_reason
     by_pattern = cil.runs(str(tmp_path / "**"))
     by_list = cil.runs([first, second])
 
-    assert by_pattern["path"].tolist() == by_list["path"].tolist() == [str(first), str(second)]
-    assert by_pattern["problem"].fillna("").tolist() == ["", "finished, but result.json is missing"]
+    assert by_pattern["run"].tolist() == by_list["run"].tolist() == [str(first), str(second)]
+    assert by_pattern["excluded"].fillna("").tolist() == ["", "finished, but result.json is missing"]
     assert by_pattern["incremental_avg_top1"].isna().tolist() == [False, True]
 
 

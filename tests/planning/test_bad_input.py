@@ -40,7 +40,9 @@ CASES = [
     (["+loss.temperature=1"], "loss.temperature: exists already"),
     (["~loss.temperature"], "loss.temperature: cannot be deleted"),
     (["~loss"], "loss: cannot be deleted"),
-    # keys of the mission document
+    (["hydra.verbose=true"], "hydra.verbose: there are no debug messages to show"),
+    (["-m", "seed=1,2", "hydra.verbose=[cil]"], "hydra.verbose: there are no debug messages to show"),
+    # keys of other programs
     (["adaptive_margin=true"], "margin_schedule=linear"),
     (["initial_margin=0.1"], "margin_schedule.initial_margin=VALUE"),
     (["target_margin=0.1"], "margin_schedule.target_margin=VALUE"),

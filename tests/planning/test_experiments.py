@@ -35,8 +35,8 @@ GRIDS = {
         for seed in (1993, 1994, 1995)
     ],
 }
-MISSION = {"baseline", "infonce", "margin_sweep", "adaptive_margin", "gap_max", "gap_only", "hard_negatives"}
-MISSION |= {"recommended", "reference_grad"}
+ABOUT_THE_LOSS = {"baseline", "infonce", "margin_sweep", "adaptive_margin", "gap_max", "gap_only", "hard_negatives"}
+ABOUT_THE_LOSS |= {"recommended", "reference_grad"}
 
 
 @pytest.fixture(autouse=True)
@@ -48,8 +48,8 @@ def jobs_of(*arguments):
     return plan(list(arguments)).jobs
 
 
-def test_the_mission_documents_experiments_are_there():
-    assert set(EXPERIMENTS) >= MISSION
+def test_the_experiments_about_the_loss_are_there():
+    assert set(EXPERIMENTS) >= ABOUT_THE_LOSS
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -63,7 +63,7 @@ def test_its_jobs_are_what_it_says(experiment):
         assert {key: flat(job.effective)[key] for key in values} == values
 
 
-@pytest.mark.parametrize("experiment", sorted(MISSION))
+@pytest.mark.parametrize("experiment", sorted(ABOUT_THE_LOSS))
 def test_it_sets_only_the_loss(experiment):
     default, own = (flat(plain(composed_config(more))) for more in ([], [f"experiment={experiment}"]))
     changed = {key for key, value in own.items() if value != default[key]}
@@ -93,13 +93,13 @@ def test_loss_and_network_can_be_built_and_trained(experiment):
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_its_file_asks_a_question_and_gives_a_command(experiment):
     text = (config_dir() / "experiment" / f"{experiment}.yaml").read_text()
-    if experiment in MISSION:
+    if experiment in ABOUT_THE_LOSS:
         assert f"# python -m cil.train experiment={experiment} " in text
         if experiment != "baseline":
             assert re.search(r"^# .+\?", text.splitlines()[1])
 
 
-@pytest.mark.parametrize("experiment", sorted(MISSION))
+@pytest.mark.parametrize("experiment", sorted(ABOUT_THE_LOSS))
 def test_its_expectations_can_be_read(experiment):
     read = read_expectations(config_dir() / "expect" / f"{experiment}.yaml")
     assert read.name == experiment

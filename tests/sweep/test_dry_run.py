@@ -49,6 +49,23 @@ def test_jobs_states_and_hours():
     assert lines[-1] == "dry run: nothing was started or created"
 
 
+def test_what_is_merged_is_said():
+    lines = show_plan(plan(["-m", "loss=infonce,ant", "ant_margin=0.1,0.3,0.5", "seed=1"])).splitlines()
+    assert lines[0] == "all jobs: seed=1"
+    assert [line.split()[2:] for line in lines[2:6]] == [
+        ["loss=infonce"], *(["loss=ant", f"ant_margin={margin}"] for margin in ("0.1", "0.3", "0.5"))
+    ]  # fmt: skip
+    assert lines[6] == "4 jobs: 4 new, 2 more of the grid the same as one of these"
+    assert lines[7].startswith("loss=infonce trains without a margin: ant_margin=0.1, 0.3, 0.5 are one run")
+
+
+def test_a_finished_baseline_is_found_whatever_its_margin():
+    (job,) = plan(["-m", "loss=infonce", "ant_margin=0.3", "seed=1"]).jobs
+    finish(job, job.folder)
+    text = show_plan(plan(["-m", "loss=infonce,ant", "ant_margin=0.1,0.5", "seed=1"]))
+    assert "3 jobs: 1 done, 2 new" in text
+
+
 def test_runs_of_another_kind_say_nothing():
     (job,) = plan(["seed=7"]).jobs
     for number, change in enumerate(["split=5-5", "trainer.inc_epochs=11", "backbone.projector_out=32"]):

@@ -86,10 +86,15 @@ def test_a_swept_key_without_effect_is_a_warning():
 
 
 def test_without_effect_only_beside_some_values():
-    (warning,) = warnings_of("loss=infonce,ant", "ant_margin=0.1,0.2")
+    command = ["loss=infonce,ant", "loss.negatives=first_view,all"]
+    (warning,) = warnings_of(*command)
     assert "with loss=infonce" in warning
-    lines = probe(plan(["-m", "loss=infonce,ant", "ant_margin=0.1,0.2"])).splitlines()
+    lines = probe(plan(["-m", *command])).splitlines()
     assert lines == ["loss = infonce, ant: changes loss and gradient", *lines[1:2], f"warning: {warning}"]
+
+
+def test_no_warning_where_one_run_serves_all_values():
+    assert warnings_of("loss=infonce,ant", "ant_margin=0.1,0.2", "seed=1,2") == []
 
 
 def test_a_key_that_leads_to_the_same_runs_is_a_warning_too():
@@ -144,7 +149,7 @@ def test_a_sweep_warns_by_itself(tmp_path):
     warning = "ant_margin = 0.1, 0.2: changes neither loss nor gradient (measured on a probe batch)"
     lines = done.stdout.splitlines()
     table = lines.index(f"warning: {warning}")
-    assert lines[table + 1].startswith("all jobs:")
+    assert lines[table + 1].startswith("state ")
     content = json.loads((tmp_path / "outputs/sweeps/tiny/sweep.json").read_text())
     assert content["warnings"] == [warning]
     silent = train(*arguments, "probe=false", cwd=tmp_path)

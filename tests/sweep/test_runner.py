@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -24,7 +25,9 @@ from cil.run.experiment import run_experiment
 from cil.run.job import JobFailed
 from cil.run.signals import Interrupted, StopSignals
 from cil.sweep.dry_run import show_plan
+from cil.sweep.left import SweepLeft, Work
 from cil.sweep.runner import run_sweep
+from cil.sweep.task import SweepTask
 from tests.commands import PROJECT, changed, train
 from tests.sweep.sweeps import SWEEP, TINY, figures, hashes, jobs, sweep, table_of
 
@@ -50,12 +53,29 @@ def test_finished_jobs_are_left_alone_and_a_larger_grid_adds_the_new_ones(capsys
     assert "sweep: 3 jobs, 2 finished before" in out
     assert "3 jobs: 1 ok, 2 skipped" in out
     assert out.count("run folder:") == 1
+    before_it, after_it = (line for line in out.splitlines() if line.startswith("[1/3]"))
+    assert re.fullmatch(r"\[1/3\] ant_margin=0.3 \(sweep: about \d\d:\d\d left\)", before_it)
+    assert re.match(r"\[1/3\] ant_margin=0.3: average \d+\.\d\d, last ", after_it)
     for run_id, files in before.items():
         assert hashes(SWEEP / run_id) == files
         assert table_of()[run_id] == "skipped"
     (new,) = set(table_of()) - set(before)
     assert table_of()[new] == "ok"
     assert {path.name for path in SWEEP.iterdir()} == {*before, new, "sweep.json"}
+
+
+def test_the_baseline_of_the_natural_question_is_trained_once(capsys):
+    question = ("loss=infonce,ant", "ant_margin=0.3,0.4", "seed=1", "trainer.max_tasks=1")
+    assert sweep(*question) == 0
+    out = capsys.readouterr().out
+    assert "note: loss=infonce trains without a margin: ant_margin=0.3, 0.4 are one run" in out
+    assert "3 jobs: 3 ok" in out
+    before = {path: hashes(path) for path in SWEEP.iterdir() if path.is_dir()}
+    assert sweep(*question[:1], "ant_margin=0.1,0.3,0.4", *question[2:]) == 0
+    assert "4 jobs: 3 skipped, 1 ok" in capsys.readouterr().out, (
+        "though 0.1 would have been the margin of its statistics"
+    )
+    assert {path: hashes(path) for path in before} == before
 
 
 def test_a_job_equals_the_same_run_alone_whatever_its_position():
@@ -124,14 +144,14 @@ def test_a_failed_job_holds_no_memory_of_the_next(monkeypatch):
     class Big:
         pass
 
-    def broken(job, folder, resume):
+    def broken(job, folder, **named):
         big = Big()
         alive.append(weakref.ref(big))
         raise RuntimeError("boom")
 
     monkeypatch.setattr(job_module, "_run", broken)
     with pytest.raises(JobFailed, match="RuntimeError: boom") as caught:
-        job_module._run_of_sweep(jobs("seed=1")[0], Path("x"))
+        job_module._run_of_sweep(jobs("seed=1")[0], Path("x"), show=False)
     error = caught.value
     gc.collect()
     assert alive[0]() is None
@@ -140,6 +160,8 @@ def test_a_failed_job_holds_no_memory_of_the_next(monkeypatch):
 
 def test_what_travels_between_processes_can_be_pickled():
     assert str(pickle.loads(pickle.dumps(JobFailed("why")))) == "why"
+    task = pickle.loads(pickle.dumps(SweepTask({Path("a"): "[1/1] seed=1"}, SweepLeft([Work(Path("a"), "kind")]))))
+    assert task.heads == {Path("a"): "[1/1] seed=1"}
     again = pickle.loads(pickle.dumps(Interrupted(signal.SIGTERM)))
     assert (again.signum, str(again)) == (signal.SIGTERM, "stopped by SIGTERM")
 

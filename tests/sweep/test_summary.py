@@ -1,6 +1,7 @@
 """The table of a sweep and sweep.json."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -62,11 +63,16 @@ def test_the_table(rows):
     lines = text.splitlines()
     assert lines[0] == "warning: seed has no effect"
     assert lines[1] == "all jobs: loss=ant"
-    assert lines[2].split() == ["state", "folder", "average", "last", "forgetting", "NME", "average", "overrides"]
+    assert lines[2].split() == ["state", "folder", "average", "last", "forgetting", "NME", "average", "settings"]
     assert lines[3].split() == ["ok", rows[0].id, "61.23", "50.00", "-", "-", "seed=1"]
     assert f"failed: {rows[2].id}: it diverged" in lines
     assert lines[-1] == "6 jobs: 1 ok, 1 skipped, 1 failed, 2 interrupted, 1 not started; 01:05"
     assert not any(line.endswith(" ") for line in lines)
+
+
+def test_a_job_is_called_by_its_label(rows):
+    named = sweep_table([replace(row, label=f"seed={i}") for i, row in enumerate(rows)], [], 1)
+    assert named.splitlines()[2].endswith("  seed=0")
 
 
 def test_why_a_job_did_not_start_is_told(tmp_path):
@@ -99,6 +105,16 @@ def test_the_file_grows_with_the_grid_and_keeps_other_sweeps(tmp_path):
     assert [len(entry["jobs"]) for entry in both["sweeps"]] == [3, 2]
     assert both["warnings"] == ["second", "third"]
     assert both["sweeps"][1]["swept"] == {"loss": ["ant", "infonce"]}
+
+
+def test_what_is_merged_stands_in_the_file(tmp_path):
+    planned = plan(["-m", "loss=infonce", "ant_margin=0.1,0.3"])
+    rows = [Row.of(job, tmp_path / job.run_id, State.new, None) for job in planned.jobs]
+    write_sweep_files(replace(planned, argv=[]), rows, [])
+    (entry,) = json.loads((tmp_path / "sweep.json").read_text())["sweeps"]
+    assert entry["notes"] == planned.notes != []
+    assert entry["jobs"][0]["copies"] == [["loss=infonce", "ant_margin=0.3"]]
+    assert entry["swept"] == {"ant_margin": ["0.1", "0.3"]}
 
 
 def test_a_broken_file_is_replaced(tmp_path):

@@ -1,0 +1,9 @@
+"""How the commands of this project are called where it was installed."""
+
+import sys
+from pathlib import Path
+
+
+def command(name: str) -> str:
+    """How to call a command (train, report, ...) as the present one was called: `cil-report` or a module of Python."""
+    return f"cil-{name}" if Path(sys.argv[0]).name.startswith("cil-") else f"python -m cil.{name}"
