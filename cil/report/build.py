@@ -15,6 +15,7 @@ from cil.report.drawings import first_drawings, further_drawings
 from cil.report.errors import ReportError
 from cil.report.evaluated import evaluation_notes, evaluation_table
 from cil.report.expect import ExpectationFile, evaluate, expectation_files
+from cil.report.factorial import factorial_table
 from cil.report.fairness import code_notes, factor_of, primary_figure, twin_notes, without_effect
 from cil.report.groups import Problem, make_problems
 from cil.report.labels import relabel
@@ -144,6 +145,8 @@ def _problem(
     body.add(Heading(problem.title))
     body.add(*first_drawings(problem, comparisons, prefix))
     add_tables(body, problem, comparisons, factor_text)
+    if factors := factorial_table(problem, compared_keys(problem)[:3]):
+        body.add(factors)
     told = (twin_notes, code_notes, branch_notes)
     body.texts([note for tell in told for note in tell(problem)], "note")
     outcomes = evaluate(problem, extra.files, [Path(text).stem for text in request.expect], factor)
