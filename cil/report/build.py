@@ -20,6 +20,7 @@ from cil.report.fairness import code_notes, factor_of, primary_figure, twin_note
 from cil.report.groups import Problem, make_problems
 from cil.report.labels import relabel
 from cil.report.lists import excluded_table, expectation_table, reference_table, runs_table
+from cil.report.mechanism import operator_table, own_table
 from cil.report.mixtures import check_mixtures
 from cil.report.reference import Reference, read_reference
 from cil.report.runs import Excluded, Found, find_runs
@@ -156,6 +157,9 @@ def _problem(
         table = reference_table(problem, extra.reference)
         none = Paragraph("No published figures for this data set and split in the reference file.", "note")
         body.add(table or none)
+    for table in (operator_table(problem), own_table(problem)):
+        if table is not None:
+            body.add(table)
     if evaluated := evaluation_table(problem):
         body.add(evaluated)
         body.texts(evaluation_notes(problem), "note")

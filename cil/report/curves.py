@@ -76,9 +76,10 @@ def _parse(lines: list[str], found: dict[int, tuple[int, int]], ended: int, thin
     kept, records = [], []
     for i, step in enumerate(steps):
         edge = i in (0, len(steps) - 1) or tasks[i - 1] != tasks[i] or tasks[i + 1] != tasks[i]
-        if not (edge or step % every == 0):
-            continue
         number = found[step][0]
+        # What is measured now and then is kept, wherever it falls.
+        if not (edge or step % every == 0 or '"mechanism/' in lines[number]):
+            continue
         try:
             records.append(json.loads(lines[number], parse_constant=lambda _: None))
         except ValueError:

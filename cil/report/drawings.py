@@ -12,11 +12,23 @@ from cil.report.plots.canvas import Plot
 from cil.report.plots.curves import BAND, curve_plots, forgetting_plots, margin_plot
 from cil.report.plots.forest import forest_plot
 from cil.report.plots.matrix import matrix_plot
+from cil.report.plots.mechanism import mechanism_plots
 from cil.report.plots.points import accuracy_against_memory, gap_against_margin
 from cil.report.title import slug
 
 MAIN_FIGURES = ("incremental_avg_top1", "last_top1", "forgetting_top1")
 _MAIN = 3
+_MECHANISM = {
+    "mechanism": (
+        "What each form of ANT does",
+        "All forms on the same similarities; means over runs, bars ± one sample standard deviation. Dashed: share of "
+        "the anchor's own class among all negatives.",
+    ),
+    "mechanism_active": (
+        "Active share of each form",
+        f"One fixed batch a task, looked at as it is learned; dotted verticals: ends of tasks. {BAND}",
+    ),
+}
 
 
 def first_drawings(problem: Problem, comparisons: Sequence[VariantComparison], prefix: bool) -> list[Block]:
@@ -66,6 +78,8 @@ def further_drawings(problem: Problem, prefix: bool) -> list[Block]:
         "A loss without margin shows the one its statistics are measured with."
     )
     found.append((margin_plot(problem), "Gap and margin over the epochs", caption))
+    for plot in mechanism_plots(problem):
+        found.append((plot, *_MECHANISM[plot.name]))
     found.append((matrix_plot(problem), "Accuracy matrices", "Top-1 in per cent, classifier, test images."))
     drawn: list[Block] = [_drawing(problem, plot, title, text, prefix) for plot, title, text in found if plot]
     return [Heading("Further figures", 3, page_only=True), *drawn]
