@@ -34,6 +34,7 @@ docs: .venv/.installed
 	@echo 'Site:  site/index.html'
 
 notebooks: .venv/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[notebooks]'
 	rm -rf examples/outputs
 	OMP_NUM_THREADS=1 $(BIN)/python -m nbconvert --to notebook --execute --inplace \
 		--ExecutePreprocessor.record_timing=False examples/*.ipynb

@@ -19,6 +19,7 @@ from cil.run.job import SingleRunFailed, continue_run, refuse_edited_list, repea
 from cil.run.output import lasting_output
 from cil.run.signals import Interrupted, signals_raise
 from cil.sweep.dry_run import show_plan
+from cil.sweep.optimised import best_text, prepare, split_warnings
 from cil.sweep.runner import run_sweep
 
 
@@ -47,6 +48,9 @@ def main() -> int:
 
 
 def _start(planned: Plan) -> int:
+    if planned.text is not None:
+        print(planned.text, end="")
+        return 0
     if planned.launch.dry_run and not planned.show:
         print(show_plan(planned))
         return 0
@@ -64,15 +68,27 @@ def _start(planned: Plan) -> int:
         continue_run(planned.jobs[0], planned.resume)
     elif planned.rerun is not None:
         repeat_run(planned.jobs[0], planned.rerun)
+    elif planned.multirun:
+        for warning in split_warnings(planned):
+            print(f"warning: {warning}", file=sys.stderr)
+        prepare(planned)
+        _hydra(planned)
+        if (best := best_text(planned)) is not None:
+            print(best, flush=True)
     else:
-        # Hydra then lets exceptions through, and they are reported above.
-        os.environ["HYDRA_FULL_ERROR"] = "1"
-        sys.argv[1:] = planned.argv
-        try:
-            hydra.main(version_base=VERSION_BASE, config_path=str(config_dir()), config_name="config")(run_job)()
-        except SingleRunFailed as error:
-            raise error.__cause__ or error from None
+        _hydra(planned)
     return 0
+
+
+def _hydra(planned: Plan) -> None:
+    """Let Hydra start the run, or a sweeper that chooses the values its trials; or print what it was asked for."""
+    # Hydra then lets exceptions through, and they are reported above.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv[1:] = planned.argv
+    try:
+        hydra.main(version_base=VERSION_BASE, config_path=str(config_dir()), config_name="config")(run_job)()
+    except SingleRunFailed as error:
+        raise error.__cause__ or error from None
 
 
 def _no_effect(planned: Plan) -> list[str]:

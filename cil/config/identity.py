@@ -15,6 +15,8 @@ from cil.errors import ConfigError
 
 NOT_IN_IDENTITY = (
     "name",
+    "tags",
+    "notes",
     "device",
     "dataset.root",
     "dataset.download",

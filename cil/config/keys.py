@@ -4,6 +4,7 @@ A rule that looks at one key, or asks of another key whether this one is used, i
 metadata. Checks, recorded nulls, identity, documentation, report and no-op probe all read it from there.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field
 from typing import Any, TypedDict, Unpack
@@ -18,6 +19,8 @@ class Rule:
     test: Callable[[Any], bool]
     text: str
     """What must hold: 'must be greater than 0'."""
+    problem: str = "is out of range"
+    """What is said of a value that does not hold it."""
 
     @property
     def short(self) -> str:
@@ -39,6 +42,11 @@ ABOVE_ZERO = Rule(lambda value: value > 0, "must be greater than 0")
 SHARE = Rule(lambda value: 0 < value <= 1, "must lie in (0, 1]")
 BELOW_HALF = Rule(lambda value: 0 < value <= 0.5, "must lie in (0, 0.5]")
 BELOW_ONE = Rule(lambda value: 0 <= value < 1, "must lie in [0, 1)")
+TAG = Rule(
+    lambda value: re.fullmatch(r"\w[\w./:+-]{0,63}", value) is not None,
+    "must be of up to 64 letters, digits, '_', '.', '/', ':', '+' and '-', the first one a letter, digit or '_'",
+    "holds what is no tag",
+)
 
 Test = Callable[[Any], bool]
 

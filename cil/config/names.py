@@ -72,7 +72,8 @@ def describe_type(hint: Any) -> str:
         parts = [describe_type(part) for part in get_args(hint) if part is not NoneType]
         return " or ".join([*parts, "null"])
     if get_origin(hint) is list:
-        return {"int": "a list of integers", "float": "a list of numbers"}[get_args(hint)[0].__name__]
+        entries = {int: "integers", float: "numbers", str: "texts"}
+        return f"a list of {entries[get_args(hint)[0]]}"
     if isinstance(hint, type) and issubclass(hint, Enum):
         return "one of " + ", ".join(hint.__members__)
     return {int: "an integer", float: "a number", bool: "true or false", str: "text"}.get(hint, "any value")

@@ -19,7 +19,7 @@ def check_ranges(config: RunConfig) -> None:
             if isinstance(entry, float) and not math.isfinite(entry):
                 raise ConfigError(f"{key}: {entry} is not a finite number")
             if rule is not None and entry is not None and not rule.test(entry):
-                raise ConfigError(f"{key}: {show(value)} is out of range; {rule.text}")
+                raise ConfigError(f"{key}: {show(value)} {rule.problem}; {rule.text}")
             if isinstance(entry, str) and "${" in entry:
                 raise ConfigError(f"{key}: {entry!r} contains '${{', which stored configurations must not")
 

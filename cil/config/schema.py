@@ -14,6 +14,7 @@ from cil.config.keys import (
     ALWAYS,
     BELOW_ONE,
     NOT_TRIED,
+    TAG,
     WHERE_USED,
     at_least,
     between,
@@ -51,6 +52,7 @@ Precision = Enum("Precision", ["fp32", "bf16", "fp16"])
 Stem = Enum("Stem", ["cifar", "imagenet", "imagenet_stride1"])
 AutoAugmentPolicy = Enum("AutoAugmentPolicy", ["none", "cifar10", "imagenet"])
 AutoAugmentOps = Enum("AutoAugmentOps", ["published", "torchvision"])
+Mirror = Enum("Mirror", ["mlflow", "wandb"])
 OnOom = Enum("OnOom", ["fail", "accumulate"])
 
 _NO_SIZES = when("split.sizes", null)
@@ -207,7 +209,8 @@ class TrainerConfig:
     grad_clip_norm: float | None = key(None, rule=ABOVE_ZERO)
     """Largest gradient norm of a step. null: no clipping."""
     deterministic: bool = False
-    """Bit-reproducible kernels on CUDA (slower). On a CPU results repeat with the same number of threads and kind."""
+    """Bit-reproducible kernels on CUDA (slower). On a CPU results repeat anyway, with the same number
+    of threads (recorded, and told on a resume with another one) on the same kind of processor."""
     check_every: int = key(20, rule=at_least(1))
     """A non-finite loss or gradient is found at most this many steps late."""
     on_oom: OnOom = OnOom.fail
@@ -242,6 +245,8 @@ class TrackingConfig:
     """Draw the confusion matrix of every task into TensorBoard."""
     similarity_histogram: bool = True
     """Draw the similarities of positive and negative pairs after every task into TensorBoard."""
+    mirror: Mirror | None = key(None, neutral=None)
+    """Send every record of metrics.jsonl to a tracker too: mlflow or wandb, where its package is installed."""
     gradient_share_every: int = key(0, rule=at_least(0))
     """Every N epochs of a task (the first and the last too), on one batch: gradient of each loss term in the shared
     net, and cosines. 0: off."""
@@ -265,6 +270,10 @@ class RunConfig:
 
     name: str = "run"
     """Folder name under outputs/: letters, digits, '.', '_' and '-'."""
+    tags: list[str] = key([], rule=TAG, neutral=[])
+    """Words to find runs by: [a,b]. No part of a run's identity; `cil.report --tag a` takes the runs that have it."""
+    notes: str | None = key(None, neutral=None)
+    """What a person should know of the run, in one text. No part of a run's identity."""
     seed: int = key(1993, rule=between(0, 2**63 - 1))
     """Seed of weights, sample order and augmentation."""
     device: str = "auto"

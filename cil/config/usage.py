@@ -4,6 +4,7 @@ A configuration is given as its values: dotted key -> plain value, enums by name
 """
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any, get_type_hints
@@ -163,7 +164,7 @@ def with_neutral(nested: dict[str, Any]) -> dict[str, Any]:
         group, _, name = key.rpartition(".")
         node = filled.setdefault(group, {}) if group else filled
         if "neutral" in facts and isinstance(node, dict) and name not in node:
-            node[name] = facts["neutral"]
+            node[name] = copy(facts["neutral"])
             added.append((key, node, name))
     values = flat(filled)
     for key, node, name in added:

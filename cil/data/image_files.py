@@ -1,11 +1,16 @@
 """Image files to RGB pixels. Imports no torch, so that it can be used before it is known that a run will start."""
 
+import warnings
 from functools import cache
 
 import numpy as np
 from PIL import Image
 
 from cil.errors import DataError
+
+# A palette's transparency and EXIF data play no part here, yet Pillow would warn about them in each worker process.
+# A filter for good, since `catch_warnings` changes those of all threads.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _NO_IMAGES = frozenset({"PDF", "PALM", "EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5"})
 """Formats that Pillow knows of, but that are documents, drawings or films, or that it only writes or hands on."""

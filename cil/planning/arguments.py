@@ -24,6 +24,8 @@ class Arguments:
     """Hydra only prints something (--help, --cfg, ...): compose, but look at no data."""
     opaque: bool
     """Hydra prints something that does not depend on the overrides: leave them alone."""
+    cfg: str | None
+    """What --cfg shall print: job, hydra or all."""
     config_dir: str | None
     package: str | None
     launch: LaunchConfig = field(default_factory=LaunchConfig)
@@ -51,10 +53,20 @@ def parse_arguments(argv: list[str]) -> Arguments:
     show = bool(opaque or options.help or options.cfg is not None or options.info is not None)
     package = options.package if options.cfg else None
     _refuse_repeats(options.overrides)
+    if options.help and not options.resolve:
+        argv = [*argv, "--resolve"]  # ${cil.preset:...} tells nobody which value a run would get
     launch = split_launch(options.overrides)
     argv = [text for text in argv if text not in options.overrides or text in launch.overrides]
     return Arguments(
-        argv, launch.overrides, options.multirun, show, opaque, options.config_dir, package, launch.options
+        argv,
+        launch.overrides,
+        options.multirun,
+        show,
+        opaque,
+        options.cfg,
+        options.config_dir,
+        package,
+        launch.options,
     )
 
 

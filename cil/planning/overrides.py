@@ -52,7 +52,8 @@ class OverrideChecker:
         for override in overrides:
             if override.is_sweep_override():
                 raise ConfigError(
-                    f"{override.input_line}: several values are a sweep, which needs -m; a list is written KEY=[A,B]"
+                    f"{override.input_line}: several values are a sweep, which needs -m; a list is written KEY=[A,B], "
+                    "a text with a comma KEY='\"A, B\"'"
                 )
 
     def check(self, override: Override) -> None:

@@ -28,7 +28,7 @@ from cil.planning.loading import compose_with, make_loader
 from cil.planning.messages import one_line
 from cil.planning.named import named_values
 from cil.planning.overrides import OverrideChecker, written_keys
-from cil.planning.plugins import check_plugins
+from cil.planning.plugins import check_direction, check_plugins
 from cil.planning.rerun import Rerun, single_rerun, swept_reruns
 from cil.planning.stored import refuse_differences, stored_config, with_overrides
 
@@ -41,6 +41,8 @@ class Plan:
     """Every job once; empty where Hydra only prints something."""
     show: bool = False
     """Hydra only prints something (--help, --cfg, --info, ...)."""
+    text: str | None = None
+    """What to print in Hydra's place."""
     multirun: bool = False
     warnings: list[str] = field(default_factory=list)
     """Those of all jobs, each line once."""
@@ -85,8 +87,7 @@ def plan(argv: list[str]) -> Plan:
             return _stored_plan(loader, checker, overrides, launch, arguments)
         if arguments.show:
             checker.refuse_sweep(overrides)
-            _check_shown(loader, arguments)
-            return Plan([], show=True, argv=arguments.argv)
+            return Plan([], show=True, argv=arguments.argv, text=_shown(loader, arguments))
         # Read as a sweep where it may be one: by option, by several values, or by hydra.mode in a YAML file.
         several = any(override.is_sweep_override() for override in overrides)
         mode = RunMode.MULTIRUN if arguments.multirun or several else RunMode.RUN
@@ -102,6 +103,7 @@ def plan(argv: list[str]) -> Plan:
 
 
 def _sweep_plan(loader: ConfigLoader, checker: OverrideChecker, composed: DictConfig, arguments: Arguments) -> Plan:
+    check_direction(composed)
     known = is_grid(composed)
     grid = distinct(list(grid_jobs(loader, checker, composed)), merge=known)
     return Plan(
@@ -184,13 +186,23 @@ def composed_config(overrides: Collection[str] = ()) -> RunConfig:
         return typed_config(compose_with(make_loader(None), list(overrides), RunMode.RUN))[0]
 
 
-def _check_shown(loader: ConfigLoader, arguments: Arguments) -> None:
-    """Compose and check types for --cfg and --help; the data need not be there."""
+def _shown(loader: ConfigLoader, arguments: Arguments) -> str | None:
+    """Compose and check types for --cfg and --help; the data need not be there. The text of --cfg job, with values.
+
+    Hydra itself would print ${cil.published:...}, and with --resolve it fails on a list that comes from there.
+    """
     composed = compose_with(loader, arguments.overrides, RunMode.RUN)
     typed_config(composed)
-    package = arguments.package
-    if package not in (None, "_global_") and OmegaConf.select(composed, str(package)) is None:
+    package = None if arguments.package == "_global_" else arguments.package
+    if package is not None and OmegaConf.select(composed, package) is None:
         raise ConfigError(f"--package: {package} is not in the configuration")
+    if arguments.cfg != "job":
+        return None
+    own = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+    part = own if package is None else OmegaConf.select(own, package)
+    if not OmegaConf.is_config(part):
+        return f"{part}\n"
+    return f"# @package {package}\n" * (package is not None) + OmegaConf.to_yaml(part, resolve=True)
 
 
 def _task_overrides(overrides: list[Override]) -> list[str]:

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 from omegaconf import DictConfig
 
+from cil.config.schema import TrackingConfig
 from cil.errors import ConfigError
 
 EXTRAS = {
@@ -33,6 +34,25 @@ def check_plugins(composed: DictConfig) -> None:
             extra = EXTRAS.get(module)
             command = f"; {install_command(extra)}" if extra else ""
             raise ConfigError(f"hydra/{kind}: {choice} needs {module}, which is not installed{command}")
+
+
+def check_mirror(tracking: TrackingConfig) -> None:
+    """Raises ConfigError, with the install command, for a tracker whose package is not installed."""
+    name = None if tracking.mirror is None else tracking.mirror.name
+    if name is not None and not _is_installed(name):
+        raise ConfigError(
+            f"tracking.mirror: {name} is not installed; {install_command(name)}, or leave it out: tracking.mirror=null"
+        )
+
+
+def check_direction(composed: DictConfig) -> None:
+    """Raises ConfigError for a sweeper that looks for the lowest value, as Optuna's does unless told otherwise."""
+    direction = composed.hydra.sweeper.get("direction")
+    if getattr(direction, "name", direction) == "minimize":
+        raise ConfigError(
+            "hydra.sweeper.direction: minimize looks for the lowest accuracy; write hydra.sweeper.direction=maximize, "
+            "or hydra/sweeper=optuna_study, which does so and keeps the study"
+        )
 
 
 def _is_installed(module: str) -> bool:

@@ -16,6 +16,7 @@ from cil.config.schema import (
     ScheduleUnit,
 )
 from cil.errors import ConfigError
+from cil.planning.plugins import check_mirror
 from cil.planning.warn import epoch_warnings
 
 
@@ -35,6 +36,7 @@ def validate(config: RunConfig) -> list[str]:
     tasks = len(_check_classes(config)[: config.trainer.max_tasks])
     _check_branch(config.branch, tasks)
     _check_device(config.device)
+    check_mirror(config.tracking)
     return epoch_warnings(config, tasks)
 
 

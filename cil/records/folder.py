@@ -75,10 +75,11 @@ class RunFolder:
         self._status: dict[str, Any] = {}
         self._written = 0.0
 
-    def begin(self) -> None:
-        """State `running`; keeps what an earlier part of the run noted."""
+    def begin(self, **facts: Any) -> None:
+        """State `running`, with these facts; keeps what an earlier part of the run noted."""
         kept = {key: value for key, value in read_status(self.path).items() if key in _KEPT}
-        self._status = {"state": "running", "pid": os.getpid(), "host": socket.gethostname(), "started": now()} | kept
+        self._status = {"state": "running", "pid": os.getpid(), "host": socket.gethostname(), "started": now()}
+        self._status |= facts | kept
         self._write_status()
 
     def note(self, **facts: Any) -> None:

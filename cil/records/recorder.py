@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +29,32 @@ class Recorder:
     and where writing failed (a full disk) everything is written again with the next record.
     """
 
-    def __init__(self, metrics: Path, tensorboard: Path | None, records: list[Record] | None = None) -> None:
+    def __init__(
+        self,
+        metrics: Path,
+        tensorboard: Path | None,
+        records: list[Record] | None = None,
+        texts: Mapping[str, str] | None = None,
+        follow: Callable[[Sequence[Record]], None] | None = None,
+    ) -> None:
         self.records: list[Record] = list(records or [])
         self._metrics = metrics
         self._tensorboard = tensorboard
+        self._texts = dict(texts or {})
+        """What TensorBoard's Text tab shows, by tag."""
         self._events: Events | None = None
         self._settings: dict[str, Any] | None = None
         self._alone = True
+        self._follow = follow or (lambda _records: None)
+        """Told all records so far, each time that there may be new ones."""
         self._complete = self._rewrite()
+        self._follow(self.records)
 
     def add(self, record: Record) -> None:
         """Write one record."""
         self.records.append(plain(record))
         self._complete = self._append(self.records[-1]) if self._complete else self._rewrite()
+        self._follow(self.records)
 
     def summarise(self, effective: dict[str, Any], alone: bool = True) -> None:
         """The run is over: put its settings beside its last figures in TensorBoard's HPARAMS tab.
@@ -76,6 +89,7 @@ class Recorder:
                 return
             self._close_events()
             self._events = Events(self._tensorboard)
+            self._events.add_texts(self._texts)
             for index in range(len(self.records)):
                 self._events.add(self.records, index)
             self._add_settings()

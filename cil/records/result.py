@@ -106,6 +106,8 @@ def build_result(
         "part_versions": parts,
         "config_id": config_id,
         "name": config.name,
+        "tags": config.tags,
+        "notes": config.notes,
     }
     result |= _accuracies(trainer.task_end.history)
     if raw.val is not None:

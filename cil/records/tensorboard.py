@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,13 @@ class Events:
                 height=picture.height, width=picture.width, colorspace=4, encoded_image_string=picture.png
             )
             self._writer.add_summary(Summary(value=[Summary.Value(tag=picture.tag, image=image)]), picture.step)
+
+    def add_texts(self, texts: Mapping[str, str]) -> None:
+        """Texts by tag, for the Text tab. Raises OSError."""
+        from torch.utils.tensorboard.summary import text as text_summary
+
+        for tag, text in texts.items():
+            self._writer.add_summary(text_summary(tag, text), 0)
 
     def add_hparams(self, effective: dict[str, Any], records: list[Record], alone: bool) -> None:
         """The run's settings, for the HPARAMS tab; `alone`: and which columns it has there.

@@ -40,6 +40,8 @@ class Request:
     """See labels.py."""
     made: str = ""
     """When and by which command, for the head of the page."""
+    tags: frozenset[str] = frozenset()
+    """Only runs that have all of them."""
 
 
 @dataclass
@@ -64,7 +66,7 @@ class _Extra:
 
 def build(request: Request) -> Report:
     """Read, check, compare and lay out. Raises ReportError."""
-    report = Report(found=find_runs(request.paths))
+    report = Report(found=find_runs(request.paths, request.tags))
     problems, duplicates = make_problems(report.found.runs)
     report.problems, warnings, refused = check_mixtures(problems, request.allowed)
     report.excluded = [*report.found.excluded, *duplicates, *refused]

@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help=f"average runs that differ in {', '.join(ALLOWABLE)} (comma-separated; without a value: all of them)",
     )
+    parser.add_argument(
+        "--tag", metavar="TAG", action="append", default=[], help="only runs with this tag (given twice: with both)"
+    )
     parser.add_argument("--expect", metavar="FILE", action="append", default=[], help="judge these expectations too")
     parser.add_argument(
         "--reference",
@@ -110,6 +113,7 @@ def _report(arguments: Sequence[str]) -> int:
         reference=Path(reference) if reference else None,
         labels=options.labels,
         made=f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}: python -m cil.report {shlex.join(arguments)}",
+        tags=frozenset(options.tag),
     )
     report = build(request)
     check_columns(report.problems, columns)

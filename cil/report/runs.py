@@ -3,7 +3,7 @@
 import json
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -19,6 +19,7 @@ from cil.engine.metrics import figure_name, headline
 from cil.report.curves import Curves, read_curves
 from cil.report.errors import ReportError
 from cil.report.settings import flatten, of_identity, unflatten
+from cil.report.tags import no_run_has, tagged
 
 RESULT_SCHEMA_VERSION = 1
 _NEEDED = {"matrices": dict, "curves": dict, "tasks": list, "class_order": list}
@@ -124,9 +125,13 @@ class Found:
     """Contents of sweep.json files (keys `swept` and `warnings` are read)."""
 
 
-def find_runs(paths: Iterable[Path]) -> Found:
-    """Read every run under `paths`. Raises ReportError for a path that does not exist or holds no run."""
+def find_runs(paths: Iterable[Path], tags: Collection[str] = ()) -> Found:
+    """Read every run under `paths` that has all of the tags.
+
+    Raises ReportError for a path that does not exist or holds no run, and where no run has the tags.
+    """
     found = Found()
+    everything: list[Path] = []
     seen: set[Path] = set()
     for path in paths:
         if not path.is_dir():
@@ -134,7 +139,8 @@ def find_runs(paths: Iterable[Path]) -> Found:
         folders = _run_folders(path)
         if not folders:
             raise ReportError(f"{path}: no run found (no result.json or status.json under it)")
-        for folder in folders:
+        everything += folders
+        for folder in tagged(folders, tags):
             if folder.resolve() not in seen:
                 seen.add(folder.resolve())
                 outcome = read_run(folder)
@@ -144,6 +150,8 @@ def find_runs(paths: Iterable[Path]) -> Found:
                     found.excluded.append(outcome)
         sweep_folders = {path, path.parent if path in folders else path, *(f.parent for f in folders)}
         found.sweeps += _sweep_files(sweep_folders, seen)
+    if not found.runs and not found.excluded:
+        raise no_run_has(tags, everything)
     return found
 
 

@@ -29,10 +29,12 @@ from cil.records.hparams import told_by_sweep
 from cil.records.lock import locked
 from cil.records.recorder import Recorder
 from cil.records.result import build_result
+from cil.records.tags import tags_and_notes
 from cil.run.branch import fit_memory, load_branch_state, state_to_branch_from
 from cil.run.commands import command
 from cil.run.forecast import forecast_once
 from cil.run.live import RunObserver, Saver
+from cil.run.mirror import Mirror, mirrored
 from cil.run.out_of_memory import OutOfMemory, run_explained
 from cil.run.output import lasting_output
 from cil.run.process import keep_freed_memory, other_threads, thread_counts
@@ -86,16 +88,18 @@ def run_experiment(job: Job, path: Path, resume: bool) -> dict[str, Any]:
             refuse_unfinished(path)
         begun = holds_work(path)
         write_atomically(folder.config, to_yaml(job.effective))
-        folder.begin()
-        with log_file(folder.log):
-            result = _noting_the_end(job, folder, stop, begun)
+        folder.begin(tags=job.config.tags, notes=job.config.notes)
+        with log_file(folder.log), mirrored(job, folder, _say) as mirror:
+            result = _noting_the_end(job, folder, stop, begun, mirror)
         stop.check()
         return result
 
 
-def _noting_the_end(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[str, Any]:
+def _noting_the_end(
+    job: Job, folder: RunFolder, stop: StopSignals, begun: bool, mirror: Mirror | None
+) -> dict[str, Any]:
     try:
-        result = _train(job, folder, stop, begun)
+        result = _train(job, folder, stop, begun, mirror)
         folder.finish(result)
     except Interrupted as error:
         stop.ending = True
@@ -194,7 +198,7 @@ def _data(config: RunConfig, folder: RunFolder, stored: dict[str, Any] | None) -
     return data
 
 
-def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[str, Any]:
+def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool, mirror: Mirror | None) -> dict[str, Any]:
     config = job.config
     checkpoints = CheckpointFolder(folder.checkpoints)
     stored = _stored_state(folder, checkpoints, config.branch.task or 0) if begun else None
@@ -217,7 +221,10 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool) -> dict[
     stop.check()
     forecast = forecast_once(config, folder, data.stream.tasks[: config.trainer.max_tasks], device)
     tensorboard = folder.tensorboard if config.tracking.tensorboard else None
-    recorder = Recorder(folder.metrics, tensorboard, stored["records"] if stored else None)
+    follow = None if mirror is None else mirror.follow
+    recorder = Recorder(
+        folder.metrics, tensorboard, stored["records"] if stored else None, tags_and_notes(config), follow
+    )
     parts = part_versions(job.effective)
     versions = {"results_version": version_of_all(parts), "part_versions": parts}
     shares = stored.get("inherited", []) if stored else []

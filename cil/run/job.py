@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -25,6 +26,7 @@ from cil.records.folder import (
     refuse_unfinished,
     remove_if_unused,
 )
+from cil.records.tags import retag
 from cil.run.signals import Interrupted
 from cil.run.table import result_table
 
@@ -32,7 +34,7 @@ register()  # also where another process imports this module to run a job of a s
 
 
 def run_job(composed: DictConfig, show: bool = True) -> float | None:
-    """Run the composed job in Hydra's output folder; returns incremental_avg_top1 (for optimisers).
+    """Run the composed job in Hydra's output folder; returns its `objective`.
 
     show: print the tables of its result. It must stay importable: launchers send it to other processes.
     """
@@ -78,7 +80,9 @@ class SingleRunFailed(BaseException):
 
 
 def continue_run(job: Job, folder: Path) -> float | None:
-    """Go on with the run in `folder`."""
+    """Go on with the run in `folder`; a finished one can still be given other tags and notes."""
+    if read_status(folder).get("state") == "finished" and retag(folder, job.config):
+        print(f"{folder}: has the new tags and notes", flush=True)
     return _run(job, folder, resume=True)
 
 
@@ -148,6 +152,15 @@ def _removed_if_unused(folder: Path) -> Iterator[None]:
         raise
 
 
+def objective(result: dict[str, Any]) -> float | None:
+    """What a sweeper that chooses values makes large: incremental_avg_top1 in per cent, of a result.json.
+
+    On validation images where some are held out (dataset.holdout_per_class); otherwise on test images.
+    """
+    value: float | None = result.get("val", result).get("incremental_avg_top1")
+    return value
+
+
 def _run(job: Job, folder: Path, resume: bool, show: bool = True) -> float | None:
     status = read_status(folder)
     finished = status.get("state") == "finished"
@@ -159,7 +172,7 @@ def _run(job: Job, folder: Path, resume: bool, show: bool = True) -> float | Non
             raise DataError(f"{folder}: config.yaml is missing, so nobody can say which run finished here")
         result = finished_result(folder)
         print(f"{folder}: already finished, nothing to do")
-        return result.get("incremental_avg_top1")
+        return objective(result)
     if not resume:
         refuse_unfinished(folder)
     from cil.run.experiment import run_experiment  # torch takes seconds
@@ -173,4 +186,4 @@ def _run(job: Job, folder: Path, resume: bool, show: bool = True) -> float | Non
         raise
     if show:
         print(f"\n{result_table(result)}\n")
-    return result["incremental_avg_top1"]
+    return objective(result)

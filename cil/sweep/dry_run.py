@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cil.planning.plan import Job, Plan
 from cil.records.states import Found, State
+from cil.records.tags import tags_and_notes
 from cil.run.table import table
 from cil.sweep import labels
 from cil.sweep.found import find
@@ -40,6 +41,8 @@ def show_plan(planned: Plan) -> str:
     left = [(job, _left(state)) for job, state in found if state.state is not State.finished]
     if left:
         lines.append(_hours(estimate(left, _roots(planned)), len(left)))
+    said = (f"{name}: {text}" for job in planned.jobs for name, text in tags_and_notes(job.config).items())
+    lines += dict.fromkeys(said)
     places = dict.fromkeys(str(job.folder.parent) for job in planned.jobs if job.folder is not None)
     if places:
         lines.append(f"in {', '.join(places)}")

@@ -8,6 +8,8 @@ from tests.planning.helpers import one
 
 SAME = [
     ["name=other"],
+    ["tags=[a,b]"],
+    ["notes=why"],
     ["device=cpu"],
     ["dataset.root=/elsewhere"],
     ["dataset.num_workers=0"],

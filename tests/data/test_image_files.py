@@ -1,5 +1,6 @@
 """Decoding: every mode becomes three channels; files and arrays are resized alike."""
 
+import os
 import struct
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from PIL import Image
 
 from cil.data.image_files import centre_resized, decode_files, image_suffixes, open_rgb, resize_pixels
 from cil.errors import DataError
+from tests.commands import PROJECT
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "CMYK", "RGB"])
@@ -135,6 +137,32 @@ def test_centre_square(size):
     wide = np.zeros((size[1], size[0], 3), dtype=np.uint8)
     assert centre_resized(Image.fromarray(wide), 7, 7).size == (7, 7)
     assert centre_resized(Image.fromarray(wide), 9, 7).size == (7, 7)
+
+
+NOISY = """
+import sys
+import numpy as np
+from PIL import Image
+Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).convert("P").save("a.png", transparency=bytes(range(256)))
+if sys.argv[1] == "ours":
+    from cil.data.image_files import open_rgb
+    print(open_rgb("a.png").getpixel((3, 0)))
+else:
+    print(Image.open("a.png").convert("RGB").getpixel((3, 0)))
+"""
+
+
+def test_what_pillow_says_of_transparency_is_not_said_in_a_run(tmp_path):
+    """In a process of its own: pytest has filters of its own for warnings."""
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    done = [
+        subprocess.run(
+            [sys.executable, "-c", NOISY, whose], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        for whose in ("pillow", "ours")
+    ]
+    assert [one.stdout for one in done] == ["(3, 3, 3)\n"] * 2
+    assert "Palette images with Transparency" in done[0].stderr and done[1].stderr == ""
 
 
 def test_the_middle_is_kept():

@@ -9,10 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 import cil
 from cil.config.identity import run_id
-from cil.planning.plan import plan
+from cil.config.typed import plain
+from cil.planning.plan import composed_config, plan
 from tests.planning.helpers import one
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,6 +114,23 @@ def test_what_hydra_only_prints(arguments):
     result = plan(arguments)
     assert result.show
     assert result.jobs == []
+
+
+def test_cfg_job_shows_the_values_that_a_run_gets():
+    """Lists among them, which Hydra's own --resolve fails on."""
+    text = plan(["--cfg", "job", "method=foster", "dataset=cifar100"]).text
+    assert text is not None and "${" not in text and "hydra" not in text
+    shown = yaml.safe_load(text)
+    assert shown == plain(composed_config(["method=foster", "dataset=cifar100"]))
+    part = plan(["--cfg", "job", "--package", "margin_schedule"]).text
+    assert part is not None and part.startswith("# @package margin_schedule\nname: linear\n") and "${" not in part
+    assert plan(["--cfg", "job", "--package", "loss.name", "--resolve"]).text == "ant\n"
+    assert plan(["--cfg", "hydra"]).text is None
+
+
+def test_help_shows_them_too():
+    assert plan(["--help"]).argv == ["--help", "--resolve"]
+    assert plan(["--help", "--resolve"]).argv == ["--help", "--resolve"]
 
 
 def test_another_sweeper_chooses_the_values_itself(monkeypatch):

@@ -38,13 +38,37 @@ def test_an_option_composes_where_the_plugin_is_there(launcher, monkeypatch):
     assert len(plan(["-m", "seed=1,2", f"hydra/launcher={launcher}"]).jobs) == 2
 
 
-def test_optuna_is_named_too():
-    if plugins._is_installed("hydra_plugins.hydra_optuna_sweeper"):
-        pytest.skip("hydra-optuna-sweeper is installed")
-    with pytest.raises(ConfigError, match=r"hydra/sweeper/optuna: is not installed; .* 'cil\[optuna\]'"):
-        plan(["-m", "hydra/sweeper=optuna", "seed=1,2"])
+def test_optuna_is_named_too(monkeypatch):
+    monkeypatch.setattr(plugins, "_is_installed", lambda module: "optuna" not in module)
+    with pytest.raises(
+        ConfigError, match=r"hydra/sweeper.*is not installed; install it with: pip install .cil\[optuna\]"
+    ):
+        plan(["-m", "hydra/sweeper=optuna_study", "seed=1,2"])
+
+
+def test_a_sweeper_that_looks_for_the_lowest_accuracy_is_refused():
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    with pytest.raises(ConfigError, match=r"hydra\.sweeper\.direction: minimize looks for the lowest accuracy"):
+        plan(["-m", "hydra/sweeper=optuna", "ant_margin=interval(0.1,0.5)"])
+    chosen = ["hydra.sweeper.direction=maximize", "ant_margin=interval(0.1,0.5)"]
+    assert not plan(["-m", "hydra/sweeper=optuna", *chosen]).grid
 
 
 def test_a_launcher_of_ones_own_must_be_there():
     with pytest.raises(ConfigError, match=r"hydra/launcher: basic needs nowhere\.at_all, which is not installed"):
         plan(["-m", "seed=1,2", "hydra.launcher._target_=nowhere.at_all.Launcher"])
+
+
+@pytest.mark.parametrize("tracker", ["mlflow", "wandb"])
+def test_a_tracker_whose_package_is_missing_is_refused_before_anything_runs(tracker, monkeypatch):
+    monkeypatch.setattr(plugins, "_is_installed", lambda module: module != tracker)
+    with pytest.raises(ConfigError) as caught:
+        plan([f"tracking.mirror={tracker}"])
+    assert str(caught.value) == (
+        f"tracking.mirror: {tracker} is not installed; install it with: pip install 'cil[{tracker}]', or leave it out: "
+        "tracking.mirror=null"
+    )
+    monkeypatch.setattr(plugins, "_is_installed", lambda module: True)
+    assert plan([f"tracking.mirror={tracker}"]).jobs[0].run_id == plan([]).jobs[0].run_id
+    with pytest.raises(ConfigError, match=r"tracking\.mirror: 'tensorboard' is unknown; valid: mlflow, wandb"):
+        plan(["tracking.mirror=tensorboard"])

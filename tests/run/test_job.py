@@ -51,3 +51,10 @@ def test_a_result_of_an_older_version_noted_the_bytes(finished):
     whole = old | {"tasks": [{"names": ["b"]}, {"names": ["a"]}]}
     assert hash_of_result(whole) == sha256(b"a\nb").hexdigest()
     assert hash_of_result({"class_list": None}) is None
+
+
+def test_an_optimiser_is_given_the_figure_of_images_held_out_for_it():
+    from cil.run.job import objective
+
+    assert objective({"incremental_avg_top1": 60.0}) == 60.0
+    assert objective({"incremental_avg_top1": 60.0, "val": {"incremental_avg_top1": 55.0}}) == 55.0

@@ -1,0 +1,31 @@
+"""`--tag`: the runs that have certain tags, whatever state they are in."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cil.report.errors import ReportError
+
+_YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def tags_of(folder: Path) -> frozenset[str]:
+    """Tags of the run in `folder`; none where its config.yaml cannot be read."""
+    try:
+        content = yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), Loader=_YAML)  # noqa: S506  (safe)
+        return frozenset(content.get("tags") or ())
+    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError):
+        return frozenset()
+
+
+def tagged(folders: Sequence[Path], tags: Collection[str]) -> list[Path]:
+    """Folders of the runs that have all of the tags."""
+    return [folder for folder in folders if tags_of(folder).issuperset(tags)] if tags else list(folders)
+
+
+def no_run_has(tags: Collection[str], folders: Sequence[Path]) -> ReportError:
+    """The error where none of the runs has all of the tags."""
+    known = sorted(frozenset().union(*map(tags_of, folders)))
+    return ReportError(f"--tag: no run has {' and '.join(sorted(tags))}; tags of these runs: {', '.join(known) or '-'}")
