@@ -1,8 +1,8 @@
 """Hooks of `mkdocs build`: what docs/ links to outside itself becomes part of the site.
 
 On GitHub such a link (`../README.md`, `../cil/losses/ant.py`) leads to the file. In the site it leads to a page that is
-made of the file: Markdown as it is, notebooks with their outputs, anything else as a block of code. A link to a file
-that does not exist is a warning, which a strict build turns into a failure.
+made of the file: Markdown as it is, notebooks with their outputs, anything else as a block of code. A folder becomes a
+list of its files. A link to a file that does not exist is a warning, which a strict build turns into a failure.
 """
 
 import logging
@@ -36,12 +36,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     while waiting:
         uri = waiting.pop()
         path = _path_in_repository(uri)
-        if not (PROJECT / path).is_file():
+        if not (PROJECT / path).exists():
             continue  # mkdocs itself says where a page of docs/ is missing
         if uri.startswith(OUTSIDE):
             for file in _made_of(path, config):
                 files.append(file)
-        found = {_uri(target) for target in _targets(_text(PROJECT / path), path)} - seen
+        found = {_uri(target) for target in _targets(_text(path), path)} - seen
         waiting += found
         seen |= found
     return files
@@ -73,7 +73,7 @@ def _named_in(nav: object) -> Iterator[str]:
 def _targets(markdown: str, path: str) -> set[str]:
     """The existing files that the Markdown of the file `path` links to, as paths in the repository."""
     found = {_resolved(match["target"], path) for match in LINK.finditer(markdown)}
-    return {target for target in found if (PROJECT / target).is_file() and not target.startswith("../")}
+    return {target for target in found if (PROJECT / target).exists() and not target.startswith("..")}
 
 
 def _resolved(target: str, path: str) -> str:
@@ -84,6 +84,8 @@ def _uri(path: str) -> str:
     """The source path in the site of a file of the repository."""
     if path.startswith(DOCS):
         return path.removeprefix(DOCS)
+    if (PROJECT / path).is_dir():
+        return f"{OUTSIDE}{path}/index.md"
     if path.endswith(".md"):
         return OUTSIDE + path
     return f"{OUTSIDE}{path}.md"
@@ -94,12 +96,22 @@ def _path_in_repository(uri: str) -> str:
     if not uri.startswith(OUTSIDE):
         return DOCS + uri
     path = uri.removeprefix(OUTSIDE)
-    return path if (PROJECT / path).is_file() else path.removesuffix(".md")
+    return path if (PROJECT / path).is_file() else path.removesuffix("/index.md").removesuffix(".md")
 
 
-def _text(path: Path) -> str:
-    """What may hold links: the file, if it is text that is read as Markdown."""
-    return path.read_text(encoding="utf-8") if path.suffix in (".md", ".ipynb") else ""
+def _text(path: str) -> str:
+    """What may hold links: a file that is read as Markdown, or the list made of a folder."""
+    source = PROJECT / path
+    if source.is_dir():
+        return _listing(path)
+    return source.read_text(encoding="utf-8") if source.suffix in (".md", ".ipynb") else ""
+
+
+def _listing(path: str) -> str:
+    """A folder's page. Links are relative to the folder above, where the path itself lies."""
+    names = sorted(one.name for one in (PROJECT / path).iterdir() if one.is_file() and not one.name.startswith("."))
+    links = "".join(f"- [{name}]({posixpath.basename(path)}/{name})\n" for name in names)
+    return f"# {path}\n\n{links}"
 
 
 def _made_of(path: str, config: MkDocsConfig) -> Iterator[File]:
@@ -110,6 +122,8 @@ def _made_of(path: str, config: MkDocsConfig) -> Iterator[File]:
         body, resources = MarkdownExporter().from_filename(str(source), resources={"output_files_dir": folder})
         for name, content in resources["outputs"].items():
             yield File.generated(config, posixpath.join(OUTSIDE, posixpath.dirname(path), name), content=content)
+    elif source.is_dir():
+        body = _listing(path)
     elif source.suffix == ".md":
         body = source.read_text(encoding="utf-8")
     else:

@@ -84,6 +84,18 @@ def test_notebooks_are_shown_with_what_they_drew(site: Path):
     assert "95 % interval" in pages["compare"]
 
 
+def test_a_folder_is_a_list_of_its_files(copy: Path):
+    with (copy / "docs" / "losses.md").open("a") as file:
+        file.write("\nSee [all](../cil/losses/).\n")
+
+    done = build(copy, copy / "site")
+
+    assert done.returncode == 0, done.stderr
+    assert 'href="project/cil/losses/index.html"' in (copy / "site/losses.html").read_text()
+    assert 'href="ant.py.html"' in (copy / "site/project/cil/losses/index.html").read_text()
+    assert (copy / "site/project/cil/losses/ant.py.html").is_file()
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

@@ -123,7 +123,7 @@ def test_every_expectation_belongs_to_an_experiment():
     assert {path.stem for path in (config_dir() / "expect").glob("*.yaml")} <= set(EXPERIMENTS)
 
 
-def test_the_numbers_of_the_mission_document():
+def test_the_numbers_of_the_experiments():
     def config(experiment):
         return jobs_of(f"experiment={experiment}")[0].config
 

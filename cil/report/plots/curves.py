@@ -21,7 +21,7 @@ def curve_plots(problem: Problem) -> list[Plot]:
     kinds: tuple[tuple[Look, Callable[[Group], list[Point]], bool], ...] = (
         (Look("gap", EPOCHS, "cosine similarity", digits=3), lambda g: curve_points(g, "contrast/gap"), False),
         (
-            Look("violations", EPOCHS, "negatives inside the margin (%)", digits=1),
+            Look("violations", EPOCHS, "active negatives (%)", digits=1),
             lambda g: curve_points(g, "contrast/violation_rate", 100),
             True,
         ),
