@@ -62,7 +62,8 @@ def operator_figures(similarity: Tensor, labels: Tensor, margin: float, settings
     """Operator -> figures, of a matrix [2B, 2B] and the labels [B] of its images.
 
     What a connected operator and its detached form share stands with the connected one alone: `active_share` of its
-    negatives; `false_negative_share`, of the active, those of the anchor's own class; `own_class_reference`, of the
+    negatives; `false_negative_share`, of the active, those of the anchor's own class, and `enrichment`, how many times
+    their share of all its negatives that is; `own_class_reference`, of the
     references, those of the anchor's own class; `detached_norm`, the norm of the detached gradient over that of the
     connected one, over all entries of the matrix.
     Each has: `reference_raised` and `reference_lowered`, of the references, those whose similarity a step down the
@@ -88,6 +89,7 @@ def operator_figures(similarity: Tensor, labels: Tensor, margin: float, settings
         found[operator.name] |= {
             "active_share": active.float().mean(),
             "false_negative_share": (active & same).sum() / count,
+            "enrichment": (active & same).sum() / count / same.float().mean(),
             "own_class_reference": _of_references(same.float(), pairs.negatives.detach(), mine.reference).mean(),
             "detached_norm": gradients[False].norm() / gradients[True].norm(),
         }

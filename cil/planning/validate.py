@@ -29,6 +29,7 @@ def validate(config: RunConfig) -> list[str]:
     _check_name(config.name)
     check_nulls(config)
     _check_loss(config.loss)
+    _check_prototypes(config)
     _check_schedule(config.margin_schedule)
     _check_model(config)
     _check_images(config)
@@ -46,6 +47,12 @@ def _check_name(name: str) -> None:
             f"name: {name[:120]!r} is no folder name for runs; valid: up to 100 letters, digits, '.', '_' and '-', the "
             "first one a letter, digit or '_'"
         )
+
+
+def _check_prototypes(config: RunConfig) -> None:
+    kind, memory = config.loss.prototypes, config.memory
+    if kind is not None and kind.name != "none" and not memory.size and memory.total_mb is None:
+        raise ConfigError(f"loss.prototypes: {kind.name} needs exemplars, and memory.size is 0; valid: none")
 
 
 def _check_loss(loss: LossConfig) -> None:

@@ -48,6 +48,8 @@ def test_shares_equal_plain_loops(looked, operator):
     assert figures[f"{operator.name}/active_share"] == pytest.approx(naive.stats()["violation_rate"], abs=1e-6)
     expected = naive.false_negative_share(labels)
     assert figures[f"{operator.name}/false_negative_share"] == pytest.approx(expected, abs=1e-6)
+    same = [labels[i % images] == labels[j % images] for i, j in naive.pairs]
+    assert figures[f"{operator.name}/enrichment"] == pytest.approx(expected / mean(map(float, same)), abs=1e-5)
     own = [float(labels[i % images] == labels[j % images]) for i, j in largest(naive, operator)]
     assert figures[f"{operator.name}/own_class_reference"] == pytest.approx(mean(own))
 
