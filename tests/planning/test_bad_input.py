@@ -37,7 +37,10 @@ CASES = [
     (["weight_decay=0"], "optimizer.init_weight_decay (task 1) and optimizer.inc_weight_decay (later tasks)?"),
     (["datset=digits"], "did you mean dataset?"),
     (["loss.prototypes=repel", "memory.size=0"], "loss.prototypes: repel needs exemplars, and memory.size is 0"),
-    (["loss.prototype_delta=2", "loss.prototypes=repel"], "loss.prototype_delta: 2 is out of range; must lie in [-1, 1]"),
+    (
+        ["loss.prototype_delta=2", "loss.prototypes=repel"],
+        "loss.prototype_delta: 2 is out of range; must lie in [-1, 1]",
+    ),
     (["memory.selection=speed", "memory.slow=1"], "memory.slow: 1 is out of range; must lie in [0, 1)"),
     (["teacher.average_last=0"], "teacher.average_last: 0 is out of range; must be 1 or greater"),
     (["tracking.mechanism_every=-1"], "tracking.mechanism_every: -1 is out of range; must be 0 or greater"),
