@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cil.config.identity import NOT_IN_IDENTITY
+from cil.report.across import across_problems, published
 from cil.report.baseline import choose_baselines
 from cil.report.branches import branch_notes, branch_warnings
 from cil.report.compare import VariantComparison, compare
@@ -22,6 +23,7 @@ from cil.report.labels import relabel
 from cil.report.lists import excluded_table, expectation_table, reference_table, runs_table
 from cil.report.mechanism import operator_table, own_table
 from cil.report.mixtures import check_mixtures
+from cil.report.observations import read_observations
 from cil.report.reference import Reference, read_reference
 from cil.report.runs import Excluded, Found, find_runs
 from cil.report.sections import add_tables, compared_keys, ranked
@@ -38,6 +40,8 @@ class Request:
     allowed: frozenset[str] = frozenset()
     expect: Sequence[str] = ()
     reference: Path | None = None
+    observations: str | None = None
+    """Name of the published observations that are shown too (observations.py)."""
     labels: str | None = None
     """See labels.py."""
     made: str = ""
@@ -108,7 +112,9 @@ def _lay_out(report: Report, request: Request, warnings: Sequence[str], extra: _
     chosen = [text for problem in problems for text in problem.warnings]
     shared = [text for problem in problems for text in branch_warnings(problem)]
     document.texts([*dict.fromkeys([*sweeps, *effects, *warnings, *chosen, *unfair, *shared])], "warning")
-    document.add(*body.blocks)
+    document.add(*body.blocks, *across_problems(problems))
+    if request.observations:
+        document.add(*published(read_observations(request.observations)))
     if report.excluded:
         document.add(Heading("Excluded"), excluded_table(report.excluded))
     if problems:
@@ -118,6 +124,9 @@ def _lay_out(report: Report, request: Request, warnings: Sequence[str], extra: _
 def _head(report: Report, request: Request) -> None:
     """Title, what was read, and links to it."""
     document, problems = report.document, report.problems
+    if not request.paths and request.observations:
+        document.add(Heading(f"Published observations: {request.observations}", 1))
+        return
     document.add(Heading(title_of(problems), 1))
     if request.made:
         document.add(Paragraph(request.made, "head", page_only=True))

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from cil.report.errors import ReportError
 from cil.report.mixtures import ALLOWABLE
+from cil.report.observations import shipped
 from cil.report.reference import SHIPPED
 
 FORMATS = ("terminal", "html", "markdown", "csv", "latex")
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         nargs="?",
         const=str(SHIPPED),
-        help="published figures (default: the shipped ones)",
+        help=f"published figures (default: the shipped ones), or shipped observations: {', '.join(shipped())}",
     )
     parser.add_argument("--format", metavar="LIST", default="terminal,html", help=f"of {','.join(FORMATS)}")
     parser.add_argument("--figures", metavar="DIR", type=Path, help="write every figure as PDF, SVG and PNG")
@@ -90,7 +91,8 @@ def _report(arguments: Sequence[str]) -> int:
         value if value in ("all", *ALLOWABLE) else _value_or_path(value, paths, "all") for value in options.allow
     ]
     reference = options.reference and _value_or_path(options.reference, paths, str(SHIPPED))
-    if not paths:
+    observations = reference if reference in shipped() else None
+    if not paths and observations is None:
         raise ReportError("no PATH given; e.g. python -m cil.report outputs/sweeps/NAME (--help shows all options)")
     formats = _listed(options.format, FORMATS, "--format")
     columns = [part.strip() for part in options.columns.split(",") if part.strip()]
@@ -110,7 +112,8 @@ def _report(arguments: Sequence[str]) -> int:
         factors=options.factor,
         allowed=frozenset(_allowed(allowed)),
         expect=options.expect,
-        reference=Path(reference) if reference else None,
+        reference=Path(reference) if reference and observations is None else None,
+        observations=observations,
         labels=options.labels,
         made=f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}: python -m cil.report {shlex.join(arguments)}",
         tags=frozenset(options.tag),
@@ -122,7 +125,7 @@ def _report(arguments: Sequence[str]) -> int:
     write(report, [name for name in formats if name != "terminal"], out, columns)
     if options.figures is not None:
         write_figures(report, options.figures)
-    return 0 if report.problems else 1
+    return 0 if report.problems or (observations and not paths) else 1
 
 
 def _value_or_path(value: str, paths: list[Path], default: str) -> str:

@@ -150,7 +150,7 @@ def find_runs(paths: Iterable[Path], tags: Collection[str] = ()) -> Found:
                     found.excluded.append(outcome)
         sweep_folders = {path, path.parent if path in folders else path, *(f.parent for f in folders)}
         found.sweeps += _sweep_files(sweep_folders, seen)
-    if not found.runs and not found.excluded:
+    if tags and not found.runs and not found.excluded:
         raise no_run_has(tags, everything)
     return found
 
