@@ -3,15 +3,13 @@
 All forms are looked at in every run, whatever its own loss, so their figures are means over all runs of a problem.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from cil.report.document import Table
 from cil.report.groups import Group, Problem
+from cil.report.operators import BRANCHES, OPERATORS, mean_of, measured, over_runs
 from cil.report.runs import Run
-from cil.report.significance import Summary, summarise
 
-OPERATORS = ("first_global", "first_anchor", "all_global", "all_anchor")
-BRANCHES = ("contrast", "distill")
 NETWORKS = ("ta_net", "projector", "predictor")
 _OPERATOR_NOTE = (
     "All eight forms on the same similarity matrices of {runs} runs (a fixed batch a task), means over matrices, then "
@@ -26,23 +24,6 @@ _OWN_NOTE = (
     "similar than the positive; floor: ANT above the least value it can have, unweighted; ANT / InfoNCE: norms of the "
     "weighted gradients, and the cosine between them, in each network. Mean over matrices of a run, then over runs."
 )
-
-
-def measured(problem: Problem) -> list[Run]:
-    """The runs that were looked at."""
-    tag = f"mechanism/{BRANCHES[0]}/{OPERATORS[0]}/active_share"
-    return [run for run in problem.runs if any(v is not None for v in run.curves.values.get(tag, []))]
-
-
-def mean_of(run: Run, name: str, branches: Sequence[str] = BRANCHES) -> float | None:
-    """Mean of mechanism/BRANCH/name over every epoch and branch in which it was measured."""
-    found = [run.curves.values.get(f"mechanism/{branch}/{name}", []) for branch in branches]
-    return summarise([value for column in found for value in column]).mean
-
-
-def over_runs(runs: Sequence[Run], read: Callable[[Run], float | None]) -> Summary:
-    """Mean and deviation over runs."""
-    return summarise([read(run) for run in runs])
 
 
 def operator_table(problem: Problem) -> Table | None:

@@ -5,7 +5,8 @@ import pytest
 from cil.report.build import Request, build
 from cil.report.curves import MAX_EPOCHS, read_curves
 from cil.report.document import Drawing
-from cil.report.mechanism import BRANCHES, OPERATORS, mean_of, operator_table
+from cil.report.mechanism import operator_table
+from cil.report.operators import BRANCHES, OPERATORS, mean_of
 from cil.report.plots.canvas import page_panels, paper_file
 from cil.report.plots.mechanism import mechanism_plots
 from tests.report.helpers import problem_of, report_of, table

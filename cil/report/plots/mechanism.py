@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cil.report.groups import Problem
-from cil.report.mechanism import BRANCHES, OPERATORS, mean_of, measured
+from cil.report.operators import BRANCHES, OPERATORS, mean_of, measured
 from cil.report.plots.canvas import MUTED, Hover, Panel, Plot, style_of
 from cil.report.plots.lines import Look, Series, limits_of, line_panel
 from cil.report.plots.series import Point, task_ends
