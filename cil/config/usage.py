@@ -111,10 +111,26 @@ def why_unused(values: Values, key: str) -> Unused | None:
 
 def trains(values: Values, key: str) -> bool:
     """Whether `key` can change training; some are used in measurements only."""
-    if why_unused(values, key) is not None:
-        return False
-    conditions = _facts(values, key).get("trains", ())
-    return all(why_unused(values, one.key) is None and one.holds(values) for one in conditions)
+    return why_unused(values, key) is None and why_not_trained(values, key) is None
+
+
+def why_not_trained(values: Values, key: str) -> str | None:
+    """The setting because of which a key that is used changes measurements only; None where it changes training.
+
+    A loss of one's own is taken to train with every key.
+    """
+    if values.get("loss.name") not in (None, *_SHIPPED_LOSSES):
+        return None
+    for one in _facts(values, key).get("trains", ()):
+        unused = why_unused(values, one.key)
+        if unused is not None:
+            return unused.reason
+        if not one.holds(values):
+            return one.reason(values)
+    return None
+
+
+_SHIPPED_LOSSES = ("infonce", "ant")
 
 
 def owners(values: Values, key: str) -> set[str]:

@@ -4,6 +4,8 @@ Such jobs (`loss=infonce` with several `ant_margin`, or `loss.negatives`) keep t
 them all: the one that is there already, otherwise the one with the default settings, otherwise the first.
 """
 
+import json
+import re
 from collections.abc import Collection
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -14,7 +16,8 @@ import yaml
 
 from cil.config.identity import PROBE_DEFAULTS, probes, run_id, training_id
 from cil.config.names import show
-from cil.config.typed import typed
+from cil.config.typed import flat, typed
+from cil.config.usage import why_not_trained
 from cil.errors import ConfigError
 from cil.planning.jobs import Job
 from cil.planning.stored import stored_config
@@ -115,10 +118,25 @@ def _stored_runs(jobs: list[Job]) -> dict[tuple[Path, str], list[_Stored]]:
     for place in dict.fromkeys(job.folder.parent for job in jobs if job.folder is not None):
         for path in sorted(place.glob("*/config.yaml")):
             effective = _probing(path, seeds)
-            if effective is not None:
-                run = _Stored(path.parent, probes(effective), (path.parent / "result.json").is_file())
+            if effective is None:
+                continue
+            finished = (path.parent / "result.json").is_file()
+            if _of_this_code(path.parent, effective, finished):
+                run = _Stored(path.parent, probes(effective), finished)
                 found.setdefault((place, training_id(effective)), []).append(run)
     return found
+
+
+def _of_this_code(folder: Path, effective: dict[str, Any], finished: bool) -> bool:
+    """Whether a run has the identity that its settings have today: parts of the program may have changed since."""
+    identity = run_id(effective)
+    if finished:
+        try:
+            return bool(json.loads((folder / "result.json").read_text())["config_id"] == identity)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False  # that job's own failure, told when it is its turn
+    # A folder named by hand tells nothing; its checkpoint will, when it is continued.
+    return folder.name == identity or not re.fullmatch("[0-9a-f]{12}", folder.name)
 
 
 def _probing(path: Path, seeds: Collection[int]) -> dict[str, Any] | None:
@@ -135,9 +153,10 @@ def _probing(path: Path, seeds: Collection[int]) -> dict[str, Any] | None:
 
 def _line(job: Job, asked: list[Probes]) -> str:
     """What is merged, for the plan, the dry run and sweep.json; the same for every seed."""
-    name, used = job.config.loss.name, probes(job.effective)
-    reason = f"loss={name}" if name == "infonce" else f"loss={name} with loss.ant_beta=0"
+    used = probes(job.effective)
     keys = [key for key in used if any(one[key] != used[key] for one in asked)] or list(used)[:1]
+    name, why = job.config.loss.name, why_not_trained(flat(job.effective), keys[0])
+    reason = f"loss={name}" + (f" with {why}" if why != f"loss={name}" else "")
     values = [f"{key}={', '.join(dict.fromkeys(show(one[key]) for one in asked))}" for key in keys]
     measured = " ".join(show(used[key]) if len(keys) == 1 else f"{key}={show(used[key])}" for key in keys)
     where = "" if used in asked else ", as in the run that is there"

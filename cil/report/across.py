@@ -3,7 +3,7 @@
 A protocol is a problem of the report (data set and tasks), or one of published observations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from statistics import mean, stdev
 
 from cil.report.blocks import (
@@ -18,42 +18,70 @@ from cil.report.blocks import (
     mean_difference,
     protocol_means,
 )
-from cil.report.compare import p_text
+from cil.report.compare import ALPHA, p_text
 from cil.report.document import Block as Part
 from cil.report.document import Drawing, Heading, Paragraph, Table
+from cil.report.fairness import primary_figure
 from cil.report.figures import figure_value
-from cil.report.groups import Problem
+from cil.report.groups import Problem, group_text, shown_keys
 from cil.report.observations import Observations
 from cil.report.plots.ranks import rank_plot
+from cil.report.settings import LOSS_FAMILY, covered
 
-FIGURE = "incremental_avg_top1"
-FAR = 2.5
-"""Standard deviations from which a treatment's runs of one seed stand apart from the others."""
+FAR = 3.0
+"""Standard deviations from which a treatment's runs of one seed stand apart from its others."""
+_FEWEST = 10
 
 
 def across_problems(problems: Sequence[Problem]) -> list[Part]:
-    """Of settings that several problems have in common; empty where there are fewer than three of them.
+    """Of settings that several problems have in common; empty where there are none beside a baseline.
 
-    Blocks are pairs of problem and seed in which every one of the settings was run.
+    Blocks are pairs of problem and seed in which every one of the settings was run. Ranked by validation images where
+    all problems have some, by test images where none has; problems of both kinds are not ranked together.
     """
+    figures = {primary_figure(problem)[0] for problem in problems}
+    if len(problems) < 2 or len(figures) > 1:
+        return []
+    keys = _compared_keys(problems)
     rows: dict[Block, dict[str, float]] = {}
     for problem in problems:
+        orders = {order for group in problem.groups for _, order in group.runs}
         for group in problem.groups:
-            if group.twin is None:
-                for (seed, order), run in group.runs.items():
-                    value = figure_value(run, FIGURE)
-                    if value is not None:
-                        rows.setdefault((problem.title, f"{seed} ({order})"), {})[group.spoken] = value
-    protocols = {protocol for protocol, _ in rows}
-    by_protocol = [{name for (p, _), row in rows.items() if p == protocol for name in row} for protocol in protocols]
-    common = [name for row in rows.values() for name in row if all(name in names for names in by_protocol)]
-    treatments = list(dict.fromkeys(common))
-    values = complete(rows, treatments)
-    if len(protocols) < 2 or len(treatments) < 3 or len({protocol for protocol, _ in values}) < 2:
+            for (seed, order), run in group.runs.items() if group.twin is None else ():
+                value = figure_value(run, next(iter(figures)))
+                if value is not None:
+                    block = Block(problem.title, seed, order if len(orders) > 1 else "")
+                    rows.setdefault(block, {})[group_text(group, keys)] = value
+    values = _common(rows)
+    bases = [group_text(p.baseline.training, keys) for p in problems if p.baseline is not None]
+    treatments = list(next(iter(values.values()), {}))
+    baseline = next((name for name in treatments if name in bases), None)
+    if baseline is None or len(treatments) < 2 or len({block.protocol for block in values}) < 2:
         return []
-    bases = {problem.baseline.spoken for problem in problems if problem.baseline is not None}
-    baseline = next((name for name in treatments if name in bases), treatments[0])
     return [Heading("Over all problems"), *_parts(values, baseline, "across")]
+
+
+def _compared_keys(problems: Sequence[Problem]) -> list[str]:
+    """Settings in which groups of one problem differ, and of loss and method those in which any two groups do.
+
+    Two groups of different problems are one treatment where they agree in all of these. What data sets bring along
+    (epochs, backbone, memory) is not among them.
+    """
+    within = {key for problem in problems for key in problem.keys}
+    differing = shown_keys([group for problem in problems for group in problem.groups])
+    return [key for key in differing if key in within or covered(key, _TREATMENT)]
+
+
+_TREATMENT = (*LOSS_FAMILY, "method", "teacher")
+
+
+def _common(rows: Mapping[Block, Mapping[str, float]]) -> dict[Block, dict[str, float]]:
+    """The blocks that have every treatment which some block of each protocol has."""
+    by_protocol: dict[str, set[str]] = {}
+    for block, row in rows.items():
+        by_protocol.setdefault(block.protocol, set()).update(row)
+    shared = set.intersection(*by_protocol.values()) if by_protocol else set()
+    return complete(rows, list(dict.fromkeys(name for row in rows.values() for name in row if name in shared)))
 
 
 def published(observations: Observations, baseline: str = "infonce") -> list[Part]:
@@ -72,53 +100,65 @@ def published(observations: Observations, baseline: str = "infonce") -> list[Par
 
 
 def _parts(values: Values, baseline: str, name: str) -> list[Part]:
-    seeds = friedman(values)
-    means = friedman(protocol_means(values))
-    if seeds is None:
-        return []
+    seeds, means = friedman(values), friedman(protocol_means(values))
     parts: list[Part] = [Paragraph(text) for text in _conclusions(values, baseline, seeds, means)]
     parts += [Paragraph(text, "warning") for text in seed_warnings(values)]
-    plot = rank_plot(seeds, f"ranks-{name}")
-    caption = "Mean rank over blocks, 1 the best; treatments joined by a bar are not told apart (Nemenyi, 5 %)."
-    return [*parts, _table(values, baseline, seeds), Drawing("Mean ranks", plot, caption)]
+    parts.append(_table(values, baseline, seeds))
+    if seeds is not None:
+        caption = "Mean rank over blocks, 1 the best; treatments joined by a bar are not told apart (Nemenyi, 5 %)."
+        parts.append(Drawing("Mean ranks", rank_plot(seeds, f"ranks-{name}"), caption))
+    return parts
 
 
-def _conclusions(values: Values, baseline: str, seeds: Friedman, means: Friedman | None) -> list[str]:
-    told = "differ" if seeds.p < 0.05 else "are not shown to differ"
+def _conclusions(values: Values, baseline: str, seeds: Friedman | None, means: Friedman | None) -> list[str]:
+    treatments = [name for name in next(iter(values.values())) if name != baseline]
+    best = max(treatments, key=lambda name: mean_difference(values, name, baseline))
+    largest = f"Largest mean difference to {baseline}: {best}, {_spread(values, best, baseline)} points"
+    if seeds is None:
+        return [f"{largest} (no test of ranks: it needs three treatments that differ)."]
+    told = "differ" if seeds.p < ALPHA else "are not shown to differ"
     text = (
         f"{len(seeds.ranks)} treatments over {seeds.blocks} blocks {told}: Friedman's χ² = {seeds.chi2:.2f}, "
         f"p = {p_text(seeds.p)}"
     )
     if means is not None:
         text += f"; over the {means.blocks} means of protocols, whose seeds are not independent, p = {p_text(means.p)}"
-    best = max(seeds.ranks, key=lambda name: mean_difference(values, name, baseline))
     apart = abs(seeds.ranks[best] - seeds.ranks[baseline])
     return [
         f"{text}.",
-        f"Largest mean difference to {baseline}: {best}, {_spread(values, best, baseline)} points; their mean ranks "
-        f"are {apart:.2f} apart, the critical distance is {seeds.critical:.2f}.",
+        f"{largest}; their mean ranks are {apart:.2f} apart, the critical distance is {seeds.critical:.2f}.",
     ]
 
 
 def seed_warnings(values: Values) -> list[str]:
-    """Treatments whose runs of one seed stand apart from all others: runs of another batch, perhaps.
+    """Treatments whose runs of one seed do not fit their own runs of other seeds: runs of another batch, perhaps.
 
-    A treatment's runs of a seed stand `FAR` standard deviations from the mean of their blocks, averaged over protocols.
+    A treatment's place with a seed is its mean distance from the means of the blocks, over protocols. It stands apart
+    where it is `FAR` standard deviations from the treatment's mean over seeds, as all other places of treatments
+    and seeds are spread around theirs. Needs three seeds and ten places; with fewer nothing is said.
     """
-    away: dict[tuple[str, object], list[float]] = {}
-    for (_, seed), row in values.items():
+    found: dict[tuple[str, Hashable], list[float]] = {}
+    for block, row in values.items():
         middle = mean(row.values())
         for name, value in row.items():
-            away.setdefault((name, seed), []).append(value - middle)
-    averages = {key: mean(found) for key, found in away.items()}
-    spread = stdev(averages.values()) if len(averages) > 1 else 0.0
-    return [
-        f"{name} with seed {seed} lies {value:+z.2f} points from the mean of its blocks ({abs(value) / spread:.1f} "
-        "standard deviations of all treatments and seeds): runs of other code or another machine (a batch effect)? See "
-        "the differences without that seed."
-        for (name, seed), value in averages.items()
-        if spread > 0 and abs(value) >= FAR * spread
-    ]
+            found.setdefault((name, block.seed), []).append(value - middle)
+    places = {key: mean(away) for key, away in found.items()}
+    by_name: dict[str, list[float]] = {}
+    for (name, _), place in places.items():
+        by_name.setdefault(name, []).append(place)
+    rest = {key: place - mean(by_name[key[0]]) for key, place in places.items()}
+    if len(rest) < _FEWEST or min(map(len, by_name.values())) < 3:
+        return []
+    warnings = []
+    for (name, seed), value in rest.items():
+        spread = stdev([other for key, other in rest.items() if key != (name, seed)])
+        if abs(value) > FAR * spread > 0:
+            warnings.append(
+                f"{name} with seed {seed} lies {value:+z.2f} points from where it is with the other seeds, measured "
+                f"from the mean of its blocks ({abs(value) / spread:.1f} standard deviations): runs of other code or "
+                "another machine (a batch effect)? See the differences without that seed."
+            )
+    return warnings
 
 
 def _spread(values: Values, name: str, baseline: str) -> str:
@@ -126,9 +166,11 @@ def _spread(values: Values, name: str, baseline: str) -> str:
     return f"{mean(found):+z.2f}" + (f" ± {stdev(found):.2f}" if len(found) > 1 else "")
 
 
-def _table(values: Values, baseline: str, found: Friedman) -> Table:
+def _table(values: Values, baseline: str, found: Friedman | None) -> Table:
+    names = list(next(iter(values.values())))
+    ranks = found.ranks if found is not None else {}
     rows = []
-    for name, rank in sorted(found.ranks.items(), key=lambda item: item[1]):
+    for name in sorted(names, key=lambda name: (ranks.get(name, 0.0), -mean_difference(values, name, baseline))):
         own = name == baseline
         cells = ["", "", ""]
         if not own:
@@ -137,13 +179,15 @@ def _table(values: Values, baseline: str, found: Friedman) -> Table:
                 _range(leave_one_block_out(values, name, baseline)),
                 _range(leave_one_seed_out(values, name, baseline)),
             ]
-        rows.append([name + (" (baseline)" if own else ""), f"{rank:.2f}", *cells])
+        rank = f"{ranks[name]:.2f}" if name in ranks else ""
+        rows.append([name + (" (baseline)" if own else ""), rank, *cells])
     header = ["treatment", "mean rank", "Δ average", "without one block", "without one seed"]
     note = (
-        f"Δ average: difference to {baseline}, mean ± sample standard deviation over {found.blocks} blocks; then the "
-        "lowest and the highest mean when one block, or one seed in all protocols, is left out, and which. "
-        f"Critical distance of mean ranks: {found.critical:.2f} (Nemenyi, 5 %)."
+        f"Δ average: difference to {baseline}, mean ± sample standard deviation over {len(values)} blocks; then the "
+        "lowest and the highest mean when one block, or one seed in all protocols, is left out, and which."
     )
+    if found is not None:
+        note += f" Critical distance of mean ranks: {found.critical:.2f} (Nemenyi, 5 %)."
     return Table("Ranks over blocks", header, rows, note=note)
 
 

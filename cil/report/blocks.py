@@ -7,10 +7,19 @@ JMLR 7 (2006).
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 ALPHA = 0.05
-Block = tuple[str, Hashable]
-"""Protocol and seed."""
+
+
+class Block(NamedTuple):
+    """Where treatments are compared. order: of the classes, where a protocol has several."""
+
+    protocol: str
+    seed: Hashable
+    order: str = ""
+
+
 Values = Mapping[Block, Mapping[str, float]]
 """Block -> treatment -> figure; every block has every treatment."""
 
@@ -27,7 +36,7 @@ class Friedman:
 
 
 def friedman(values: Values, better: int = 1) -> Friedman | None:
-    """Friedman's test over blocks; None with fewer than 3 treatments or 2 blocks.
+    """Friedman's test over blocks; None with fewer than 3 treatments or 2 blocks, or where all are equal.
 
     better: 1 where higher is better, -1 where lower is. Ties share their mean rank.
     """
@@ -38,6 +47,8 @@ def friedman(values: Values, better: int = 1) -> Friedman | None:
     from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
     table = [[-better * block[name] for name in names] for block in blocks]
+    if all(len(set(row)) == 1 for row in table):
+        return None  # nothing differs anywhere
     ranks = [sum(column) / len(blocks) for column in zip(*(rankdata(row) for row in table), strict=True)]
     test = friedmanchisquare(*zip(*table, strict=True))
     q = float(studentized_range.ppf(1 - ALPHA, len(names), float("inf"))) / 2**0.5
@@ -50,10 +61,10 @@ def friedman(values: Values, better: int = 1) -> Friedman | None:
 def protocol_means(values: Values) -> dict[Block, dict[str, float]]:
     """One block a protocol: the mean over its seeds."""
     protocols: dict[str, list[Mapping[str, float]]] = {}
-    for (protocol, _), row in values.items():
-        protocols.setdefault(protocol, []).append(row)
+    for block, row in values.items():
+        protocols.setdefault(block.protocol, []).append(row)
     return {
-        (protocol, None): {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+        Block(protocol, None): {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
         for protocol, rows in protocols.items()
     }
 
@@ -76,12 +87,12 @@ def mean_difference(values: Values, treatment: str, baseline: str) -> float:
 
 def leave_one_block_out(values: Values, treatment: str, baseline: str) -> LeftOut:
     """Over blocks."""
-    return _left_out(values, treatment, baseline, lambda block: " ".join(map(str, block)))
+    return _left_out(values, treatment, baseline, lambda block: " ".join(map(str, block)).rstrip())
 
 
 def leave_one_seed_out(values: Values, treatment: str, baseline: str) -> LeftOut:
     """Over seeds, each in all protocols."""
-    return _left_out(values, treatment, baseline, lambda block: f"seed {block[1]}")
+    return _left_out(values, treatment, baseline, lambda block: f"seed {block.seed}")
 
 
 def _left_out(values: Values, treatment: str, baseline: str, name: Callable[[Block], str]) -> LeftOut:

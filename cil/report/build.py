@@ -8,7 +8,7 @@ from pathlib import Path
 from cil.config.identity import NOT_IN_IDENTITY
 from cil.report.across import across_problems, published
 from cil.report.baseline import choose_baselines
-from cil.report.batches import batch_table, batch_warnings, splits
+from cil.report.batches import batch_table, batch_warnings, pairs_by_batch
 from cil.report.branches import branch_notes, branch_warnings
 from cil.report.compare import VariantComparison, compare
 from cil.report.conclusion import conclude
@@ -106,7 +106,7 @@ def _lay_out(report: Report, request: Request, warnings: Sequence[str], extra: _
         answer, comparisons = _problem(body, report, request, problem, extra)
         answers.append(answer if len(problems) == 1 else f"{problem.title}: {answer}")
         unfair += _unfair(problem, comparisons)
-        unfair += batch_warnings(problem, splits(problem, comparisons, primary_figure(problem)[0]))
+        unfair += batch_warnings(problem, pairs_by_batch(problem, comparisons, primary_figure(problem)[0]))
     _head(report, request)
     document.texts(answers, "conclusion")
     effects = [f"{problem.title}: {text}" for problem in problems for text in without_effect(problem)]
@@ -157,7 +157,7 @@ def _problem(
     body.add(Heading(problem.title))
     body.add(*first_drawings(problem, comparisons, prefix))
     add_tables(body, problem, comparisons, factor_text)
-    if batches := batch_table(problem, splits(problem, comparisons, key), key):
+    if batches := batch_table(problem, pairs_by_batch(problem, comparisons, key), key):
         body.add(batches)
     if factors := factorial_table(problem, compared_keys(problem)[:3]):
         body.add(factors)

@@ -116,7 +116,7 @@ def make_problems(runs: Sequence[Run]) -> tuple[list[Problem], list[Excluded]]:
         groups, repeated = _make_groups(members)
         duplicates += repeated
         problem = Problem(_title(members[0]), groups, members)
-        problem.keys = _shown_keys(groups)
+        problem.keys = shown_keys(groups)
         _label(problem)
         groups.sort(key=lambda group: natural(group.label))
         _find_twins(problem)
@@ -199,7 +199,8 @@ def _duplicate_of(first: Run, run: Run, repeats: Sequence[Run]) -> tuple[str, bo
     return "a repeat (for the noise floor only) of", True
 
 
-def _shown_keys(groups: list[Group]) -> list[str]:
+def shown_keys(groups: list[Group]) -> list[str]:
+    """Settings in which the groups differ, but for those that follow from another one."""
     candidates = [key for key in _all_keys(groups) if len({frozen(g.settings.get(key, ABSENT)) for g in groups}) > 1]
     # Every pair of groups is looked at, with no more keys than can matter.
     kept = {*candidates, *(owner for group in groups for key in candidates for owner in owners(group.settings, key))}

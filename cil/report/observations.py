@@ -35,7 +35,7 @@ def read_observations(name: str) -> Observations:
             rows = list(csv.DictReader(file))
         treatments = [column for column in rows[0] if column not in ("protocol", "seed")]
         values: dict[Block, dict[str, float]] = {
-            (row["protocol"], int(row["seed"])): {t: float(row[t]) for t in treatments} for row in rows
+            Block(row["protocol"], int(row["seed"])): {t: float(row[t]) for t in treatments} for row in rows
         }
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise ReportError(f"--reference: {name}: cannot be read: {error}; valid: {', '.join(shipped())}") from None

@@ -1,9 +1,11 @@
 """Jobs that train alike: one run serves several probe margins of a loss without a margin."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from cil.config import parts
 from cil.config.identity import training_id
 from cil.config.typed import to_yaml
 from cil.planning.plan import plan
@@ -28,7 +30,7 @@ def store(*arguments, finished=True, folder=None):
     (folder / "config.yaml").write_text(to_yaml(job.effective))
     (folder / "status.json").write_text("{}")
     if finished:
-        (folder / "result.json").write_text("{}")
+        (folder / "result.json").write_text(json.dumps({"config_id": job.run_id}))
     return job.run_id
 
 
@@ -156,3 +158,23 @@ def test_negatives_that_are_trained_with_are_jobs_of_their_own():
     gap_only = ["loss=ant", "loss.ant_term=false", "loss.gap_beta=0.5"]
     assert len(plan(["-m", *gap_only, "loss.negatives=first_view,all", "seed=1"]).jobs) == 2
     assert len(plan(["-m", *gap_only, "loss.reference=anchor,global", "seed=1"]).jobs) == 1
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_run_of_other_code_does_not_serve(monkeypatch, finished: bool):
+    store("loss=infonce", "ant_margin=0.3", "seed=1", finished=finished)
+    monkeypatch.setitem(parts.VERSIONS, "training", 2)
+    (job,) = infonce("loss=infonce", "ant_margin=0.1,0.3", "seed=1")
+    assert job.config.ant_margin == 0.1 and job.folder.name == job.run_id
+
+
+def test_without_ant_the_setting_that_leaves_it_out_is_named():
+    gap_only = ["loss=ant", "loss.ant_term=false", "loss.gap_beta=0.5", "loss.reference=anchor,global"]
+    (note,) = plan(["-m", *gap_only, "seed=1"]).notes
+    assert note.startswith("loss=ant with loss.ant_term=false trains without ANT")
+
+
+def test_a_loss_of_ones_own_is_taken_to_train_with_every_key(monkeypatch):
+    monkeypatch.setattr("cil.losses.available_losses", lambda: ["ant", "hinge", "infonce"])
+    sweep = ["loss=ant", "loss.name=hinge", "loss.ant_beta=0", "loss.negatives=first_view,all", "ant_margin=0.1,0.3"]
+    assert len(plan(["-m", *sweep, "seed=1"]).jobs) == 4

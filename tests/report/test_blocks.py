@@ -5,6 +5,7 @@ from statistics import mean, stdev
 import pytest
 
 from cil.report.blocks import (
+    Block,
     friedman,
     leave_one_block_out,
     leave_one_seed_out,
@@ -14,9 +15,9 @@ from cil.report.blocks import (
 from cil.report.observations import read_observations
 
 SMALL = {
-    ("p", 1): {"a": 3.0, "b": 2.0, "c": 1.0},
-    ("p", 2): {"a": 3.0, "b": 1.0, "c": 2.0},
-    ("q", 1): {"a": 5.0, "b": 4.0, "c": 4.0},
+    Block("p", 1): {"a": 3.0, "b": 2.0, "c": 1.0},
+    Block("p", 2): {"a": 3.0, "b": 1.0, "c": 2.0},
+    Block("q", 1): {"a": 5.0, "b": 4.0, "c": 4.0},
 }
 
 
@@ -37,8 +38,12 @@ def test_lower_can_be_better():
 
 
 def test_two_treatments_or_one_block_are_no_test():
-    assert friedman({("p", 1): {"a": 1.0, "b": 2.0, "c": 3.0}}) is None
-    assert friedman({("p", s): {"a": 1.0, "b": 2.0} for s in range(5)}) is None
+    assert friedman({Block("p", 1): {"a": 1.0, "b": 2.0, "c": 3.0}}) is None
+    assert friedman({Block("p", s): {"a": 1.0, "b": 2.0} for s in range(5)}) is None
+
+
+def test_where_nothing_differs_there_is_no_test():
+    assert friedman({Block("p", s): {"a": 1.0, "b": 1.0, "c": 1.0} for s in range(3)}) is None
 
 
 def test_leaving_out_blocks_and_seeds():
@@ -50,7 +55,7 @@ def test_leaving_out_blocks_and_seeds():
 
 
 def test_means_of_protocols():
-    assert protocol_means(SMALL)[("p", None)] == {"a": 3.0, "b": 1.5, "c": 1.5}
+    assert protocol_means(SMALL)[Block("p", None)] == {"a": 3.0, "b": 1.5, "c": 1.5}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +65,7 @@ def published():
 
 def test_the_published_observations_are_whole(published):
     assert len(published.values) == 12 and len(published.treatments) == 17
-    assert len({protocol for protocol, _ in published.values}) == 4
+    assert len({block.protocol for block in published.values}) == 4
 
 
 def test_their_friedman_test(published):
@@ -80,7 +85,7 @@ def test_their_friedman_test(published):
 def test_their_best_effect_collapses_without_one_seed(published):
     best = max(published.treatments, key=lambda name: mean_difference(published.values, name, "infonce"))
     differences = {block: row[best] - row["infonce"] for block, row in published.values.items()}
-    rest = [value for (_, seed), value in differences.items() if seed != 1993]
+    rest = [value for block, value in differences.items() if block.seed != 1993]
 
     assert mean(differences.values()) == pytest.approx(0.40, abs=0.005)
     assert stdev(differences.values()) == pytest.approx(0.60, abs=0.005)
