@@ -139,9 +139,9 @@ class Run:
     ) -> "pd.DataFrame":
         """The most likely classes of images: `top` rows for each, with image, rank, name, id, position and score.
 
-        images: a path or several, PIL images, an array uint8 [N, H, W, 3], or a tensor [N, 3, H, W]. They are resized
-        and cut as the run's test images are. head: classifier (score: softmax probability) or nme (score: minus the
-        distance to the class mean); None: the one the method is judged by.
+        images: a path or several, PIL images, or an array uint8 [N, H, W, 3], resized and cut as the run's test images
+        are; or a tensor [N, 3, S, S] of the network's size. head: classifier (score: softmax probability) or nme
+        (score: minus the distance to the class mean); None: the one the method is judged by.
         Raises ConfigError for a head that there is not, DataError for an image that cannot be read.
         """
         import pandas as pd
@@ -160,6 +160,9 @@ class Run:
 
         own = OWN | {"task": task} | {key: value for key, value in settings.items() if key in OWN}
         others = {key.replace("__", "."): value for key, value in settings.items() if key not in OWN}
+        wrong = next((key for key in others if key not in self.settings), None)
+        if wrong is not None:
+            raise ConfigError(f"{wrong}: is unknown; valid: {', '.join(OWN)}, or a key of the run (dataset__root=...)")
         return evaluate_run(self._stored, own, others, say=lambda _: None)
 
     def export(self, folder: str | Path | None = None, formats: Sequence[str] = ("safetensors", "program")) -> Path:

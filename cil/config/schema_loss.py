@@ -69,7 +69,9 @@ class LossConfig:
     """Weight of the gap term inside the ANT bracket."""
     gap_target: float | None = key(0.7, rule=between(-2, 2), used=when("loss.gap_beta", nonzero), needed=WHERE_USED)
     """Gap (positive mean - negative mean) at which the gap term vanishes."""
-    prototypes: Prototypes | None = key(Prototypes.none, neutral="none", needed=ALWAYS, off="none", tried=NOT_TRIED)
+    prototypes: Prototypes | None = key(
+        Prototypes.none, neutral="none", needed=ALWAYS, off="none", tried=NOT_TRIED, inherited=True
+    )
     """What the mean embeddings of old classes' exemplars do: nothing (none), further negatives of InfoNCE
     (negatives), or embeddings are pushed away from them (repel)."""
     prototype_weight: float | None = key(1.0, rule=at_least(0), neutral=None, used=_REPEL, needed=WHERE_USED)

@@ -46,5 +46,7 @@ class MemoryConfig:
 class TeacherConfig:
     """The copy of the task-agnostic net and projector that TagFex distils from in the next task."""
 
-    average_last: int | None = key(1, rule=at_least(1), neutral=1, needed=ALWAYS, off=1, tried=NOT_TRIED)
+    average_last: int | None = key(
+        1, rule=at_least(1), neutral=1, needed=ALWAYS, off=1, tried=NOT_TRIED, inherited=True
+    )
     """The teacher is the mean of the weights at the end of each of the last K epochs of its task. 1: of the last."""

@@ -156,7 +156,7 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def test_side(augment: AugmentConfig, image_size: int) -> int:
+def evaluation_side(augment: AugmentConfig, image_size: int) -> int:
     """Shorter side of a test image before its centre is cut, of images that are read from files as they are needed."""
     return round(image_size * 256 / 224) if augment.test_resize is None else augment.test_resize
 
@@ -171,7 +171,7 @@ class DecodingLoader:
     def __init__(
         self, raw: RawDataset, augment: AugmentConfig, image_size: int, device: torch.device, num_workers: int
     ) -> None:
-        test_resize = test_side(augment, image_size)
+        test_resize = evaluation_side(augment, image_size)
         if test_resize < image_size:
             raise ConfigError(f"augment.test_resize={test_resize} is less than dataset.image_size={image_size}")
         self._raw = raw

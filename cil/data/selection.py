@@ -41,13 +41,15 @@ def random(images: Candidates, wanted: int) -> Tensor:
 
 def speed(images: Candidates, wanted: int, slow: float, fast: float) -> Tensor:
     """Herding among those that are left without the `slow` share that was learned slowest and the `fast` share that
-    was learned quickest, of equally quick ones the first in order. Never fewer than `wanted` are left: first fewer of
-    the quickest are taken out, then fewer of the slowest.
+    was learned quickest; of equally quick ones any. Never fewer than `wanted` are left: first fewer of the quickest are
+    taken out, then fewer of the slowest.
     """
     spare = max(images.count - wanted, 0)
     slowest = min(int(slow * images.count), spare)
     quickest = min(int(fast * images.count), spare - slowest)
-    order = images.speeds().sort(stable=True).indices
+    # Many images are right in every epoch: which of them go must not be a matter of file order.
+    shuffled = torch.randperm(images.count, generator=images.stream)
+    order = shuffled[images.speeds()[shuffled].sort(stable=True).indices]
     left = order[slowest : images.count - quickest].sort().values
     return left[herd(images.features(left), min(wanted, len(left))).to(left.device)]
 

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cil.data.transfer import to_device
+
 
 class LearningSpeed:
     """Counts hits on the device, without waiting for it."""
@@ -23,7 +25,7 @@ class LearningSpeed:
 
     def add(self, indices: Tensor, correct: Tensor) -> None:
         """A batch: places int64 [B] in the train set, and whether each image was classified correctly, bool [B]."""
-        places = indices.to(self._device, non_blocking=True)
+        places = to_device(indices, self._device)
         shown = torch.ones_like(correct, dtype=torch.int32)
         # Out of place: a state that was taken before stays as it is.
         self._counts = self._counts.index_add(1, places, torch.stack([shown, correct.to(torch.int32)]))

@@ -41,10 +41,10 @@ def mechanism(
     with undisturbed(method):
         with autocast():
             branches = method.compared(method.network(views))
-        for branch, (anchors, columns) in branches.items():
+        for branch, (anchors, columns, prototypes) in branches.items():
             similarity = cosine_matrix(anchors, columns)
             figures = matrix_figures(similarity, targets, margin, loss.settings)
-            parts = loss(anchors, columns, margin, targets).parts
+            parts = loss(anchors, columns, margin, targets, prototypes).parts
             figures |= _by_network(parts, method.contrast_networks(), scale)
             found |= {f"mechanism/{branch}/{name}": value for name, value in figures.items()}
     return _numbers(found)
@@ -70,6 +70,11 @@ def _by_network(parts: Mapping[str, Tensor], networks: Mapping[str, nn.Module], 
 
 
 def _numbers(found: Mapping[str, Tensor]) -> Record:
-    """All values in one transfer; None for those that are no number."""
-    values = torch.stack([value.double().cpu() for value in found.values()]).tolist() if found else []
-    return {name: value if value == value else None for name, value in zip(found, values, strict=True)}
+    """The values, in one transfer from each device; None for those that are no number."""
+    by_device: dict[torch.device, dict[str, Tensor]] = {}
+    for name, value in found.items():
+        by_device.setdefault(value.device, {})[name] = value.float()
+    numbers: dict[str, float] = {}
+    for values in by_device.values():
+        numbers |= zip(values, torch.stack(list(values.values())).tolist(), strict=True)
+    return {name: numbers[name] if numbers[name] == numbers[name] else None for name in found}

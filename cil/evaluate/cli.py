@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cil.errors import ConfigError, DataError
-from cil.records.confusion import write_arrays
+from cil.records.confusion import read_arrays, write_arrays
 from cil.records.folder import plain, write_atomically
 from cil.trained.folder import StoredRun, open_run
 from cil.trained.settings import parse_settings, with_settings
@@ -65,13 +65,32 @@ def evaluate_run(
     from cil.evaluate.pictures import write_pictures
 
     check_embedding(own["embedding"])
+    folder = run.path / FOLDER
+    folder.mkdir(exist_ok=True)  # a place that cannot be written to shows itself before the work
     found = evaluate(run, config, Request(task, parts, own["embedding"], own["probe_images"]), say)
     record: dict[str, Any] = plain(found.record)
-    folder = run.path / FOLDER
-    write_pictures(folder, run, found)
-    write_arrays(folder / "arrays.npz", found.arrays | {f"confusion_{head}": c for head, c in found.confusion.items()})
+    arrays = found.arrays | {f"confusion_{head}": counts for head, counts in found.confusion.items()}
+    earlier = _earlier(run, record)
+    if earlier is None:
+        for path in folder.glob("*.*"):
+            path.unlink()
+    else:
+        record = earlier | record | {"parts": [p for p in _parts(None) if p in (*earlier["parts"], *record["parts"])]}
+        arrays = read_arrays(folder / "arrays.npz") | arrays
     write_atomically(run.path / FILE, json.dumps(record, indent=1) + "\n")
+    write_arrays(folder / "arrays.npz", arrays)
+    write_pictures(folder, run, found)
     return record
+
+
+def _earlier(run: StoredRun, record: dict[str, Any]) -> dict[str, Any] | None:
+    """The evaluation that is there, where it is one of the same network by the same code: its other parts stay."""
+    try:
+        earlier = json.loads((run.path / FILE).read_text(encoding="utf-8"))
+        same = all(earlier[key] == record[key] for key in ("schema_version", "config_id", "task", "git_commit"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return earlier if same else None
 
 
 def _parts(chosen: Any) -> tuple[str, ...]:

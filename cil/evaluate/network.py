@@ -39,7 +39,7 @@ class Bench:
         self.device = resolve_device(config.device)
         set_reproducibility(config.trainer)
         self.data: TrainingData = build_data(config)
-        _check_classes(run, self.data)
+        _check_classes(run, self.data, str(config.dataset.root))
         self._evaluator = Evaluator(
             self.data.loader, self._autocast, config.trainer.eval_batch_size, check=lambda: None
         )
@@ -94,18 +94,18 @@ class Bench:
             yield (changed.to(torch.float32) - offset) * factor
 
 
-def _check_classes(run: StoredRun, data: TrainingData) -> None:
+def _check_classes(run: StoredRun, data: TrainingData, root: str) -> None:
     """Raises DataError where the images are not of the run's classes."""
     tasks = data.stream.tasks[: len(run.tasks)]
     if [task.names for task in tasks] != [task.names for task in run.tasks]:
         raise DataError(
-            f"dataset.root={run.config.dataset.root}: holds other classes than {run.path} was trained on "
+            f"dataset.root={root}: holds other classes than {run.path} was trained on "
             "(another data set, or a class list that was edited since)"
         )
     for task, noted in zip(tasks, run.result["tasks"], strict=True):
         found = len(data.indices("test", 0, task.known)[0])
         if found != noted["test_images"]:
             raise DataError(
-                f"dataset.root={run.config.dataset.root}: {found} test images of the first {task.number} tasks, but "
+                f"dataset.root={root}: {found} test images of the first {task.number} tasks, but "
                 f"{run.path} was evaluated on {noted['test_images']}"
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cil.evaluate.evaluation import Evaluation
-from cil.records.pictures import draw_confusion
+from cil.records.pictures import draw_confusion, literal
 from cil.trained.folder import StoredRun
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _per_class(axes: "Axes", rows: list[dict[str, Any]]) -> None:
     shades = np.where(tasks % 2 == 1, "#1f4e8c", "#7fa3cc")
     axes.bar(range(len(rows)), values, color=list(shades))
     if len(rows) <= MAX_NAMES:
-        axes.set_xticks(range(len(rows)), [row["name"] for row in rows], rotation=90)
+        axes.set_xticks(range(len(rows)), [literal(row["name"]) for row in rows], rotation=90)
     axes.set(ylim=(0, 100), xlim=(-0.6, len(rows) - 0.4), ylabel="top-1 (%)", xlabel="class, in task order")
     axes.set_title("Accuracy of each class (shades: tasks)")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from cil import __version__
 from cil.config.schema import RunConfig
-from cil.data.loader import test_side
+from cil.data.loader import evaluation_side
 from cil.data.sources import MAX_RESIDENT_SIDE
 from cil.trained.folder import ClassInfo, StoredRun
 
@@ -37,7 +37,7 @@ def facts(run: StoredRun, classes: list[ClassInfo], judged_by: str) -> dict[str,
     return {
         "classes": [one._asdict() for one in classes],
         "image_size": size,
-        "resize_shorter_side": size if size <= MAX_RESIDENT_SIDE else test_side(config.augment, size),
+        "resize_shorter_side": size if size <= MAX_RESIDENT_SIDE else evaluation_side(config.augment, size),
         "input": "float32 [B, 3, image_size, image_size], RGB in [0, 1]; normalisation is inside",
         "judged_by": "logits" if judged_by == "classifier" else judged_by,
     }

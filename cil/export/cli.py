@@ -20,7 +20,7 @@ DIR, with the list of classes and a model card:
   program       a torch.export program: torch.export.load("model.pt2").module()(images)
   onnx          the same for ONNX (pip install 'cil[onnx]')
 
-Each is loaded again in a process without this project, and its logits are compared."""
+Each program (also for ONNX) is loaded again in a process without this project, and its logits are compared."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
@@ -75,6 +76,19 @@ def _check_formats(formats: Sequence[str]) -> None:
 
 def _write(kind: str, path: Path, network: ExportedNetwork, images: torch.Tensor, logits: torch.Tensor) -> float | None:
     """Write one format; how far its logits are off, for those that can be run."""
+    # Under another name until it is known to be right: a file that was there before stays.
+    written = path.with_name(f".checking.{path.name}")
+    try:
+        difference = _write_and_check(kind, written, network, images, logits)
+        os.replace(written, path)
+    finally:
+        written.unlink(missing_ok=True)
+    return difference
+
+
+def _write_and_check(
+    kind: str, path: Path, network: ExportedNetwork, images: torch.Tensor, logits: torch.Tensor
+) -> float | None:
     if kind == "safetensors":
         from safetensors.torch import save_file
 

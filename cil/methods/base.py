@@ -153,8 +153,10 @@ class Method(ABC):
         """
         return None
 
-    def compared(self, outputs: Any) -> Mapping[str, tuple[Tensor, Tensor]]:
-        """Rows and columns [2B, D] that the contrastive loss of a batch compares, by the name of its term."""
+    def compared(self, outputs: Any) -> Mapping[str, tuple[Tensor, Tensor, Tensor | None]]:
+        """What the contrastive loss of a batch compares, by the name of its term: rows and columns [2B, D], and
+        prototypes [P, D], if it has some.
+        """
         return {}
 
     def contrast(self) -> tuple[ContrastiveLoss, float] | None:

@@ -75,14 +75,14 @@ class TagFex(Method):
         pairs = self.compared(outputs)
         # One after the other: the order in which the graph grows decides how gradients are rounded.
         if "contrast" in pairs:
-            contrastive["contrast"] = self._contrastive(*pairs["contrast"], targets, self.prototypes)
+            contrastive["contrast"] = self._contrastive(pairs["contrast"], targets)
             values["contrast"] = contrastive["contrast"].loss
         active = None
         if outputs.teacher_embeddings is not None:
             expansion, active = self._expansion_terms(outputs, rows, values["cls"], weights)
             values |= expansion
         if "distill" in pairs:
-            contrastive["distill"] = self._contrastive(*pairs["distill"], targets)
+            contrastive["distill"] = self._contrastive(pairs["distill"], targets)
             values["distill"] = contrastive["distill"].loss
         # Only the contrastive term of the images themselves is opened into its parts (tracking.gradient_share_every).
         opened = {"contrast": contrastive["contrast"].parts} if "contrast" in contrastive else {}
@@ -93,10 +93,9 @@ class TagFex(Method):
         accuracy, correct = classified(outputs.logits, targets)
         return StepOutput(terms, stats | accuracy, correct)
 
-    def _contrastive(
-        self, anchors: Tensor, columns: Tensor, targets: Tensor, prototypes: Tensor | None = None
-    ) -> LossOutput:
+    def _contrastive(self, compared: tuple[Tensor, Tensor, Tensor | None], targets: Tensor) -> LossOutput:
         assert self.contrastive_loss is not None
+        anchors, columns, prototypes = compared
         return self.contrastive_loss(anchors, columns, self.margin, targets, prototypes)
 
     def _expansion_terms(
@@ -128,15 +127,15 @@ class TagFex(Method):
             terms["transfer"] = active * (divergence * new).sum() / new_rows
         return terms, active
 
-    def compared(self, outputs: TrainOutputs) -> dict[str, tuple[Tensor, Tensor]]:
+    def compared(self, outputs: TrainOutputs) -> dict[str, tuple[Tensor, Tensor, Tensor | None]]:
         """The embeddings with themselves; from task 2 on also the predicted ones with the teacher's."""
         weights = self.loss_weights()
-        pairs = {}
+        pairs: dict[str, tuple[Tensor, Tensor, Tensor | None]] = {}
         if weights["contrast"]:
-            pairs["contrast"] = (outputs.embeddings, outputs.embeddings)
+            pairs["contrast"] = (outputs.embeddings, outputs.embeddings, self.prototypes)
         if outputs.teacher_embeddings is not None and weights["distill"]:
             assert outputs.predicted is not None
-            pairs["distill"] = (outputs.predicted, outputs.teacher_embeddings)
+            pairs["distill"] = (outputs.predicted, outputs.teacher_embeddings, None)
         return pairs
 
     def contrast(self) -> tuple[ContrastiveLoss, float] | None:

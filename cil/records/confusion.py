@@ -33,6 +33,15 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     write_bytes_atomically(path, buffer.getvalue())
 
 
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """What `write_arrays` has written; empty where nothing can be read."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except Exception:  # a damaged archive raises zipfile's, zlib's and NumPy's own errors
+        return {}
+
+
 def read_confusions(folder: Path) -> Confusions:
     """What a run's folder holds; empty for a run of 0.1.0, which wrote none. Raises DataError for a damaged file."""
     path = folder / FILE

@@ -82,6 +82,11 @@ def _draw_accuracy(axes: "Axes", rows: list[list[float | None]], task: int) -> N
     axes.set(xlabel="test images of task", ylabel="after task", title=f"Accuracy matrix after task {task}")
 
 
+def literal(text: str) -> str:
+    """A name as matplotlib shows it letter by letter: between dollar signs it would read a formula."""
+    return text.replace("$", r"\$")
+
+
 def draw_confusion(axes: "Axes", data: dict[str, Any], task: int) -> None:
     """A confusion matrix, each row in per cent of itself.
 
@@ -93,7 +98,8 @@ def draw_confusion(axes: "Axes", data: dict[str, Any], task: int) -> None:
     for start in data["starts"][1:]:
         axes.axhline(start - 0.5, color="white", linewidth=1)
         axes.axvline(start - 0.5, color="white", linewidth=1)
-    names = data.get("names") or [str(i + (data["unit"] == "task")) for i in range(len(counts))]
+    numbers = [str(i + (data["unit"] == "task")) for i in range(len(counts))]
+    names = [literal(name) for name in data.get("names") or numbers]
     for side in "xy":
         _ticks(axes, list(range(len(counts))), names, side)
     if data.get("names"):

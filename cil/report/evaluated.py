@@ -34,7 +34,8 @@ def evaluation_table(problem: Problem) -> Table | None:
 def evaluation_notes(problem: Problem) -> list[str]:
     """A line for each run whose kept networks do not give the accuracies that it wrote."""
     return [
-        f"{run.path}: evaluated again, its networks differ from what the run wrote ({differences[0]})."
+        f"{run.path}: evaluated again, its networks differ from what the run wrote ({differences[0]}; evaluated on "
+        f"{_device(evaluation_of(run) or {})}, trained on {_device(run.result)})."
         for group in problem.groups
         for run in group.runs.values()
         if (differences := (evaluation_of(run) or {}).get("differences"))
@@ -49,6 +50,10 @@ def evaluation_of(run: Run) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return record if current else None
+
+
+def _device(record: dict[str, Any]) -> str:
+    return str((record.get("device") or {}).get("name") or "an unknown device")
 
 
 def _cell(values: Sequence[float | None]) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cil.config.schema import RunConfig
 from cil.data.image_files import centre_resized, open_rgb
-from cil.data.loader import test_side
+from cil.data.loader import evaluation_side
 from cil.data.sources import MAX_RESIDENT_SIDE
 from cil.engine.build import resolve_device
 from cil.errors import ConfigError, DataError
@@ -55,7 +55,7 @@ def _batches(images: Any, config: RunConfig) -> Iterator[tuple[list[str], Tensor
     batch: list[Tensor] = []
     for name, image in _one_by_one(images):
         names.append(name)
-        batch.append(image if isinstance(image, Tensor) else _as_tested(image, config))
+        batch.append(_checked(name, image, config) if isinstance(image, Tensor) else _as_tested(image, config))
         if len(batch) == BATCH:
             yield names, torch.stack(batch)
             names, batch = [], []
@@ -67,7 +67,7 @@ def _one_by_one(images: Any) -> Iterator[tuple[str, Image.Image | Tensor]]:
     """(name, image) of whatever was given. Raises DataError for what is no image."""
     if isinstance(images, str | Path | Image.Image):
         images = [images]
-    if isinstance(images, np.ndarray) and images.ndim == 3:
+    if isinstance(images, np.ndarray | Tensor) and images.ndim == 3:
         images = images[None]
     if not isinstance(images, Iterable):
         raise DataError(f"images: {type(images).__name__} is not valid; expected paths, PIL images, arrays or tensors")
@@ -90,9 +90,20 @@ def _one_by_one(images: Any) -> Iterator[tuple[str, Image.Image | Tensor]]:
             )
 
 
+def _checked(name: str, image: Tensor, config: RunConfig) -> Tensor:
+    """A tensor as it is: its size must be that of the network. Raises DataError."""
+    size = config.dataset.image_size
+    if tuple(image.shape[1:]) != (size, size):
+        raise DataError(
+            f"images: tensor {name} is {list(image.shape)}; valid: [3, {size}, {size}] (paths, PIL images and arrays "
+            "are resized)"
+        )
+    return image
+
+
 def _as_tested(image: Image.Image, config: RunConfig) -> Tensor:
     """An image as the run's test images are: uint8 [3, S, S]."""
     size = config.dataset.image_size
-    shorter = size if size <= MAX_RESIDENT_SIDE else test_side(config.augment, size)
+    shorter = size if size <= MAX_RESIDENT_SIDE else evaluation_side(config.augment, size)
     pixels = np.array(centre_resized(image, shorter, size))
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()

@@ -1,6 +1,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,7 @@ def test_confusion_has_names_and_a_picture(finished: Finished, tmp_path):
     assert list(confusion.frame.index) == [one.name for one in cil.load(finished.path).classes]
     assert confusion.shares.sum(axis=1) == pytest.approx(100)
     confusion.plot().savefig(tmp_path / "confusion.png")
+    replace(confusion, names=["$_{$", *confusion.names[1:]]).plot().savefig(tmp_path / "odd.png")  # no formula
     assert Image.open(tmp_path / "confusion.png").size[0] > 300
 
 
@@ -127,6 +129,13 @@ def test_predict_ranks_classes_by_the_head_the_method_is_judged_by(finished: Fin
     assert by_classifier.iloc[0]["name"] == run.classes[by_classifier.iloc[0]["position"]].name
 
 
+def test_one_tensor_is_one_image(finished: Finished):
+    run = cil.load(finished.path)
+    size = run.config.dataset.image_size
+    image = torch.rand(3, size, size)
+    assert run.predict(image).equals(run.predict(image[None]))
+
+
 def test_predict_reads_files_and_resizes_as_the_test_images_were(finished: Finished, tmp_path):
     run = cil.load(finished.path)
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))
@@ -156,7 +165,9 @@ def test_wrong_arguments_name_what_is_valid(finished: Finished, call, message: s
         call(cil.load(finished.path))
 
 
-@pytest.mark.parametrize("images", [np.zeros((3, 8, 8), np.float32), "nowhere.png", 3, [None]])
+@pytest.mark.parametrize(
+    "images", [np.zeros((3, 8, 8), np.float32), "nowhere.png", 3, [None], torch.zeros(2, 3, 40, 40), torch.zeros(8, 8)]
+)
 def test_what_is_no_image_is_refused(finished: Finished, images):
     with pytest.raises(DataError, match=r"no such file|valid|expected"):
         cil.load(finished.path).predict(images)

@@ -42,14 +42,14 @@ def test_random_takes_any_without_repeats_and_asks_for_no_features():
     assert len(chosen_by("random", candidates(3), 6)) == 3
 
 
-SPEEDS = torch.tensor([0.5, 0.0, 1.0, 0.2, 0.2, 0.9, 1.0, 0.4, 0.6, 0.7])
+SPEEDS = torch.tensor([0.5, 0.0, 1.0, 0.2, 0.3, 0.9, 0.95, 0.4, 0.6, 0.7])
 
 
 @pytest.mark.parametrize(
     ("wanted", "slow", "fast", "left"),
     [
         (3, 0.0, 0.0, list(range(10))),
-        (3, 0.2, 0.0, [0, 2, 4, 5, 6, 7, 8, 9]),  # without 1 and, of the equal 3 and 4, the first
+        (3, 0.2, 0.0, [0, 2, 4, 5, 6, 7, 8, 9]),
         (3, 0.2, 0.2, [0, 4, 5, 7, 8, 9]),
         (3, 0.25, 0.0, [0, 2, 4, 5, 6, 7, 8, 9]),  # 2.5 images are 2
         (9, 0.2, 0.2, [0, 2, 3, 4, 5, 6, 7, 8, 9]),  # one image is to spare: the slowest goes, no quick one
@@ -63,6 +63,15 @@ def test_speed_is_herding_among_those_left(wanted: int, slow: float, fast: float
     chosen = chosen_by("speed", images, wanted, slow=slow, fast=fast)
 
     assert chosen == [left[i] for i in herd(features[left], min(wanted, len(left))).tolist()]
+
+
+def test_of_equally_quick_images_it_is_not_the_first_or_last_that_go():
+    features, even = unit_features(10), torch.ones(10)
+    left = set()
+    for seed in range(5):
+        images = candidates(10, lambda places: features[places], lambda: even, seed)
+        left |= {tuple(sorted(chosen_by("speed", images, 6, slow=0.2, fast=0.2)))}
+    assert len(left) > 1
 
 
 def test_speed_without_slow_and_fast_is_herding_bit_for_bit():

@@ -47,7 +47,7 @@ def test_gradients_by_network_are_those_of_separate_backward_passes():
     for term in ("nce", "ant"):
         method.network.zero_grad()
         loss, margin = method.contrast()
-        anchors, columns = method.compared(method.network(batch.views))["distill"]
+        anchors, columns, _ = method.compared(method.network(batch.views))["distill"]
         loss(anchors, columns, margin, batch.targets).parts[term].backward()
         for name, network in method.contrast_networks().items():
             present = [p.grad.flatten() for p in network.parameters() if p.grad is not None]

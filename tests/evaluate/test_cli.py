@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 import cil
+from cil.errors import ConfigError
 from cil.evaluate.cli import main
 from tests.finished import Finished, train_finished
 
@@ -108,3 +109,31 @@ def test_images_of_other_classes_are_refused(tmp_path, capsys):
     assert main([str(run)]) == 1
 
     assert "holds other classes" in capsys.readouterr().err
+
+
+def test_other_parts_of_the_same_network_stay_and_those_of_another_go(finished: Finished, tmp_path):
+    run = cil.load(finished.copy(tmp_path))
+    folder = run.path / "evaluation"
+    run.evaluate(parts=["calibration", "embedding"])
+    both = run.evaluate(parts=["probe"])
+
+    assert both["parts"] == ["calibration", "probe", "embedding"] and {"calibration", "probe"} <= both.keys()
+    assert json.loads((run.path / "evaluation.json").read_text()) == both
+    assert "embedding" in np.load(folder / "arrays.npz").files and (folder / "calibration.png").is_file()
+
+    other = run.evaluate(task=1, parts=["probe"])
+    assert other["parts"] == ["probe"] and "calibration" not in other
+    assert not (folder / "calibration.png").exists() and "embedding" not in np.load(folder / "arrays.npz").files
+
+
+def test_a_place_that_cannot_be_written_shows_before_the_work(finished: Finished, tmp_path, capsys, monkeypatch):
+    folder = finished.copy(tmp_path)
+    (folder / "evaluation").write_text("a file where a folder should be")
+    monkeypatch.setattr("cil.evaluate.evaluation.evaluate", lambda *_: pytest.fail("worked first"))
+    assert main([str(folder)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_wrong_name_in_python_lists_the_right_ones(finished: Finished):
+    with pytest.raises(ConfigError, match="prats: is unknown; valid: task, parts"):
+        cil.load(finished.path).evaluate(prats=["probe"])

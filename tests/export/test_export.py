@@ -147,3 +147,16 @@ def test_a_wrong_argument_is_one_line(finished: Finished, capsys, words: list[st
 
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+def test_a_file_that_fails_its_check_does_not_replace_a_good_one(finished: Finished, exported, tmp_path, monkeypatch):
+    good = (exported / "model.pt2").read_bytes()
+    (tmp_path / "model.pt2").write_bytes(good)
+
+    def fails(*_):
+        raise DataError("other logits")
+
+    monkeypatch.setattr("cil.export.export.check_elsewhere", fails)
+    assert main([str(finished.path), f"folder={tmp_path}", "formats=program"]) == 1
+    assert (tmp_path / "model.pt2").read_bytes() == good
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pt2"]
