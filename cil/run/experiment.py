@@ -17,6 +17,7 @@ from cil.config.usage import with_neutral
 from cil.data.training import TrainingData, memory_notes
 from cil.engine.build import build_data, build_trainer, resolve_device
 from cil.engine.divergence import Diverged
+from cil.engine.loop import Trainer
 from cil.engine.memory_budget import make_memory
 from cil.engine.precision import set_reproducibility
 from cil.errors import ConfigError, DataError
@@ -198,6 +199,15 @@ def _data(config: RunConfig, folder: RunFolder, stored: dict[str, Any] | None) -
     return data
 
 
+def _take_up(trainer: Trainer, stored: dict[str, Any], branches: bool, saver: Saver) -> None:
+    """Go on from a stored state: this run's own, or that of the run it branches off."""
+    if branches:
+        load_branch_state(trainer, stored)
+        saver.save(trainer.state_dict())  # from here on the run it came from is not needed
+    else:
+        trainer.load_state_dict(stored["trainer"])
+
+
 def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool, mirror: Mirror | None) -> dict[str, Any]:
     config = job.config
     checkpoints = CheckpointFolder(folder.checkpoints)
@@ -236,11 +246,7 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool, mirror: 
     try:
         trainer = build_trainer(config, data, observer)
         if stored is not None:
-            if branches:
-                load_branch_state(trainer, stored)
-                saver.save(trainer.state_dict())  # from here on the run it came from is not needed
-            else:
-                trainer.load_state_dict(stored["trainer"])
+            _take_up(trainer, stored, branches, saver)
             display.continue_at(trainer.share_done)
             text = f"continues after {100 * trainer.share_done:.1f}% of the training"
             if branches:
