@@ -17,7 +17,7 @@ from cil.planning.jobs import Job, job_from_composed
 from cil.planning.loading import compose_with
 from cil.planning.merging import one_for_each_training
 from cil.planning.overrides import OverrideChecker, written_keys
-from cil.planning.stored import differences, stored_config
+from cil.planning.stored import differences, refuse_other_classes, stored_config
 
 _IDLE_KEYS = {key for key in NOT_IN_IDENTITY if key != "name"}
 
@@ -149,6 +149,7 @@ def _check_folders(jobs: list[Job]) -> list[str]:
                 continue  # a damaged file is this job's own failure, told when it is its turn
             roots = [config.get("dataset", {}).get("root") for config in (stored, job.effective)]
             if roots[0] != roots[1]:
+                refuse_other_classes(job.folder, job.effective)
                 warnings.append(
                     f"{job.folder}: was run with dataset.root={roots[0]}, here it is {roots[1]}; paths are no part of "
                     "a run's identity, so both count as the same images (other images need another dataset.name)"

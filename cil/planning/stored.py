@@ -1,5 +1,6 @@
 """Jobs from a stored configuration: `resume=RUN` and `rerun=RUN`."""
 
+import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,28 @@ def refuse_differences(folder: str, stored: dict[str, Any], new: dict[str, Any])
         f"resume: {folder} was started with other settings, and a continued run must equal an unbroken one "
         f"({'; '.join(differences(stored, new))}); leave them out, or start a new run with rerun={folder}"
     )
+
+
+def refuse_other_classes(folder: Path, new: dict[str, Any]) -> None:
+    """Raises ConfigError where a finished run learned classes of one's own images that `dataset.root` does not hold.
+
+    Paths are no part of an identity; a folder of other images must not count as the one that was trained on.
+    """
+    dataset = new["dataset"]
+    if dataset["source"] != "image_folder" or not dataset["root"]:
+        return
+    try:
+        tasks = json.loads((folder / "result.json").read_text(encoding="utf-8"))["tasks"]
+        learned = {name for task in tasks for name in task["names"]}
+        there = {path.name for path in Path(dataset["root"], "train").iterdir()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # not finished, or not these layouts: loading will tell
+    missing = sorted(learned - there)
+    if missing:
+        raise ConfigError(
+            f"dataset.root: {dataset['root']} has no class {missing[0]}, which {folder} was trained on: other images "
+            "need another dataset.name (or another folder)"
+        )
 
 
 def refuse_groups(overrides: Collection[str], groups: Collection[str]) -> None:

@@ -10,6 +10,7 @@ from cil.config.schema import (
     BranchConfig,
     LossConfig,
     MarginScheduleConfig,
+    MemoryConfig,
     MemoryPolicy,
     RunConfig,
     ScheduleName,
@@ -30,6 +31,7 @@ def validate(config: RunConfig) -> list[str]:
     check_nulls(config)
     _check_loss(config.loss)
     _check_prototypes(config)
+    _check_selection(config.memory)
     _check_schedule(config.margin_schedule)
     _check_model(config)
     _check_images(config)
@@ -53,6 +55,12 @@ def _check_prototypes(config: RunConfig) -> None:
     kind, memory = config.loss.prototypes, config.memory
     if kind is not None and kind.name != "none" and not memory.size and memory.total_mb is None:
         raise ConfigError(f"loss.prototypes: {kind.name} needs exemplars, and memory.size is 0; valid: none")
+
+
+def _check_selection(memory: MemoryConfig) -> None:
+    if memory.slow is not None and memory.fast is not None and memory.slow + memory.fast >= 1:
+        shares = f"{memory.slow:g} and {memory.fast:g}"
+        raise ConfigError(f"memory.slow, memory.fast: {shares} leave no image; valid: less than 1 together")
 
 
 def _check_loss(loss: LossConfig) -> None:

@@ -95,7 +95,7 @@ def build_result(
         }
         | inherited.get(task.number, {})
         | {name: record[name] for name in facts}
-        | {name: record[name] for name in costs if name in record}
+        | {name: record[name] for name in (*costs, "new_classes_at_chance") if name in record}
         for task, record in zip(trainer.tasks, trainer.task_end.task_records, strict=True)
     ]
     network = trainer.method.network

@@ -120,11 +120,14 @@ def _report(arguments: Sequence[str]) -> int:
     )
     report = build(request)
     check_columns(report.problems, columns)
+    # Files before anything is printed: a reader that leaves (| head) must not cost the page.
+    lines = write(report, [name for name in formats if name != "terminal"], out, columns)
+    if options.figures is not None:
+        lines.append(write_figures(report, options.figures))
     if "terminal" in formats:
         print(terminal(report.document))
-    write(report, [name for name in formats if name != "terminal"], out, columns)
-    if options.figures is not None:
-        write_figures(report, options.figures)
+    for line in lines:
+        print(line)
     return 0 if report.problems or (observations and not paths) else 1
 
 

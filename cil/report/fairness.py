@@ -114,6 +114,13 @@ def code_notes(problem: Problem) -> list[str]:
             f"{problem.title}: {len(split)} of {len(problem.runs)} runs ran out of memory and trained on in "
             f"micro-batches, with batch statistics of fewer images: {', '.join(str(run.path) for run in split)}."
         )
+    unlearned = [run for run in problem.runs if any(task.get("new_classes_at_chance") for task in run.result["tasks"])]
+    if unlearned:
+        notes.append(
+            f"{problem.title}: {len(unlearned)} of {len(problem.runs)} runs did not learn the classes of a task "
+            "(accuracy on them is at chance level), and count in the means all the same: "
+            f"{', '.join(str(run.path) for run in unlearned)}."
+        )
     commits = {str(run.result.get("git_commit")) for run in problem.runs}
     if len(commits) > 1:
         shown = ", ".join(sorted(commit[:10] for commit in commits))

@@ -12,8 +12,10 @@ from cil.report.render_latex import latex
 from cil.report.render_text import markdown
 
 
-def write(report: Report, formats: Sequence[str], out: Path, columns: Sequence[str] = ()) -> None:
-    """Write the report in each of the formats (html, markdown, csv, latex) into `out`. columns: see latex().
+def write(report: Report, formats: Sequence[str], out: Path, columns: Sequence[str] = ()) -> list[str]:
+    """Write the report in each of the formats (html, markdown, csv, latex) into `out`; a line for each file.
+
+    columns: see latex().
 
     Raises ReportError for a folder that cannot be written.
     """
@@ -33,13 +35,13 @@ def write(report: Report, formats: Sequence[str], out: Path, columns: Sequence[s
         for name, parts in files.items():
             with (out / name).open("w", encoding="utf-8") as file:
                 file.writelines(parts)
-            print(f"written: {out / name}")
     except OSError as error:
         raise ReportError(f"{out}: cannot be written: {error.strerror}") from None
+    return [f"written: {out / name}" for name in files]
 
 
-def write_figures(report: Report, folder: Path) -> None:
-    """Write every figure of the page into `folder`, in each format for papers. Raises ReportError."""
+def write_figures(report: Report, folder: Path) -> str:
+    """Write every figure of the page into `folder`, in each format for papers; what was written. Raises ReportError."""
     found = drawings(report.document)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,4 +51,4 @@ def write_figures(report: Report, folder: Path) -> None:
     except OSError as error:
         raise ReportError(f"{folder}: cannot be written: {error.strerror}") from None
     names = ", ".join(drawing.plot.name for drawing in found)
-    print(f"written: {folder}: {names} (each as {', '.join(FORMATS)})" if found else f"{folder}: no figure to write")
+    return f"written: {folder}: {names} (each as {', '.join(FORMATS)})" if found else f"{folder}: no figure to write"

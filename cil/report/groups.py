@@ -194,6 +194,9 @@ def _duplicate_of(first: Run, run: Run, repeats: Sequence[Run]) -> tuple[str, bo
         return "same configuration, other code than", False
     if bool(run.memory_events) != bool(first.memory_events):
         return "same configuration, but only one of the two ran out of memory and trained in micro-batches:", False
+    images = [[task.get("train_images") for task in one.result["tasks"]] for one in (first, run)]
+    if images[0] != images[1]:
+        return "same configuration, other numbers of training images than", False
     if any(run.result == other.result for other in repeats):  # not even the seconds differ
         return "a copy of", False
     return "a repeat (for the noise floor only) of", True

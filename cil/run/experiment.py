@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -107,7 +108,7 @@ def _noting_the_end(
         logger.warning("%s", error)
         folder.end("interrupted", reason=str(error))
         if begun or folder.where is not None:  # otherwise there is nothing to go on from
-            print(f"stopped; to continue: {command('train')} resume={folder.path}", flush=True)
+            print(f"stopped; to continue: {command('train')} {quote(f'resume={folder.path}')}", flush=True)
         raise
     except Diverged as error:
         logger.error("%s", error)

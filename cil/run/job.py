@@ -17,7 +17,7 @@ from cil.config.class_list import hash_of_result, names_hash
 from cil.errors import ConfigError, DataError
 from cil.planning.plan import Job, Plan, job_from_composed
 from cil.planning.resolvers import register
-from cil.planning.stored import refuse_differences, stored_config
+from cil.planning.stored import refuse_differences, refuse_other_classes, stored_config
 from cil.records.folder import (
     finished_result,
     holds_work,
@@ -171,6 +171,7 @@ def _run(job: Job, folder: Path, resume: bool, show: bool = True) -> float | Non
         if not (folder / "config.yaml").is_file():
             raise DataError(f"{folder}: config.yaml is missing, so nobody can say which run finished here")
         result = finished_result(folder)
+        refuse_other_classes(folder, job.effective)
         print(f"{folder}: already finished, nothing to do")
         return objective(result)
     if not resume:

@@ -26,6 +26,8 @@ GAPS = (0.05, 0.5, 0.95)
 MAX_IMAGES, MAX_WIDTH, MAX_MARGINS = 512, 64, 4
 CLASSES = 10
 """Number of classes the images of a batch are labelled with, for losses that use labels."""
+OLD = 4
+"""How many of them are old ones, with a prototype each (loss.prototypes)."""
 TOLERANCE = 1e-9
 """Relative difference, in float64, that counts as none."""
 
@@ -98,11 +100,13 @@ def _respond(
     for noise in NOISE if loss is not None else ():
         embeddings, predicted = _batch(images, width, noise)
         rows = {"contrast": embeddings, "distill": predicted}
+        prototypes = embeddings[:OLD].clone()  # image i is of class i
         for branch, weight in weights.items():
             anchors = rows[branch].clone().requires_grad_()
             # In `contrast` the columns are the anchors themselves, in `distill` they are the teacher's.
             assert loss is not None
-            output = loss(anchors, anchors if branch == "contrast" else embeddings, margin, labels)
+            columns, old = (anchors, prototypes) if branch == "contrast" else (embeddings, None)
+            output = loss(anchors, columns, margin, labels, old)
             (gradient,) = torch.autograd.grad(output.loss, anchors)
             losses.append(weight * output.loss.detach().reshape(1))
             gradients.append(weight * gradient.flatten())

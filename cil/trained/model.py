@@ -71,6 +71,8 @@ class TrainedModel(nn.Module):
     def _normalised(self, images: Tensor) -> Tensor:
         if images.dim() != 4 or images.shape[1] != 3:
             raise ValueError(f"images must be [B, 3, H, W], not {list(images.shape)}")
+        if not images.is_floating_point() and images.dtype != torch.uint8:
+            raise ValueError(f"images must be uint8, or floating point in [0, 1], not {images.dtype}")
         pixels = images.to(torch.float32)
         if images.is_floating_point():
             pixels = pixels * 255

@@ -27,7 +27,7 @@ def predict(
     """Rows of image, rank, name, id, position and score; see cil.api.run.Run.predict."""
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise ConfigError(f"top: {top!r} is not valid; expected 1 or greater")
-    model = load_model(run, task).to(resolve_device(device))
+    model = _on(load_model(run, task), device)
     rows: list[dict[str, Any]] = []
     for names, pixels in _batches(images, run.config):
         scores = _scores(model, pixels.to(model.offset.device), head)
@@ -38,6 +38,15 @@ def predict(
                 place = {"name": found.name, "id": found.id, "position": position}
                 rows.append({"image": name, "rank": rank} | place | {"score": score})
     return rows
+
+
+def _on(model: TrainedModel, device: str) -> TrainedModel:
+    """The model on a device. Raises ConfigError where there is no such device."""
+    try:
+        return model.to(resolve_device(device))
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device: {device} cannot be used here: {reason}; valid: auto, cpu, cuda, cuda:N") from None
 
 
 def _scores(model: TrainedModel, pixels: Tensor, head: str | None) -> Tensor:
@@ -93,6 +102,8 @@ def _one_by_one(images: Any) -> Iterator[tuple[str, Image.Image | Tensor]]:
 def _checked(name: str, image: Tensor, config: RunConfig) -> Tensor:
     """A tensor as it is: its size must be that of the network. Raises DataError."""
     size = config.dataset.image_size
+    if image.is_floating_point() and not 0 <= float(image.min()) <= float(image.max()) <= 1:
+        raise DataError(f"images: tensor {name} has floating-point values outside [0, 1]; bytes have to be uint8")
     if tuple(image.shape[1:]) != (size, size):
         raise DataError(
             f"images: tensor {name} is {list(image.shape)}; valid: [3, {size}, {size}] (paths, PIL images and arrays "

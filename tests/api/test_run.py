@@ -110,6 +110,8 @@ def test_a_model_takes_bytes_and_shares_alike_and_is_a_module(finished: Finished
     assert sum(p.numel() for p in model.parameters()) > 0
     with pytest.raises(ValueError, match="must be"):
         model(pixels[0])
+    with pytest.raises(ValueError, match="uint8"):
+        model(pixels.long())
 
 
 def test_predict_ranks_classes_by_the_head_the_method_is_judged_by(finished: Finished):
@@ -158,6 +160,7 @@ def test_predict_reads_files_and_resizes_as_the_test_images_were(finished: Finis
         (lambda run: run.confusion(head="boosted"), "head: 'boosted'.*classifier, nme"),
         (lambda run: run.predict(np.zeros((4, 4, 3), np.uint8), head="boosted"), "head: 'boosted'"),
         (lambda run: run.predict(np.zeros((4, 4, 3), np.uint8), top=0), "top: 0"),
+        (lambda run: run.predict(np.zeros((4, 4, 3), np.uint8), device="foo"), "device: foo cannot be used here"),
     ],
 )
 def test_wrong_arguments_name_what_is_valid(finished: Finished, call, message: str):
@@ -166,10 +169,19 @@ def test_wrong_arguments_name_what_is_valid(finished: Finished, call, message: s
 
 
 @pytest.mark.parametrize(
-    "images", [np.zeros((3, 8, 8), np.float32), "nowhere.png", 3, [None], torch.zeros(2, 3, 40, 40), torch.zeros(8, 8)]
+    "images",
+    [
+        np.zeros((3, 8, 8), np.float32),
+        "nowhere.png",
+        3,
+        [None],
+        torch.zeros(2, 3, 40, 40),
+        torch.zeros(8, 8),
+        torch.full((3, 8, 8), 9.0),
+    ],
 )
 def test_what_is_no_image_is_refused(finished: Finished, images):
-    with pytest.raises(DataError, match=r"no such file|valid|expected"):
+    with pytest.raises(DataError, match=r"no such file|valid|expected|outside"):
         cil.load(finished.path).predict(images)
 
 

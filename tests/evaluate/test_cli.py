@@ -74,7 +74,7 @@ def test_a_changed_network_is_noticed(finished: Finished, tmp_path, capsys):
         (["embedding=pca"], "embedding: pca"),
         (["probe_images=0"], "probe_images: 0"),
         (["seed=4"], "seed: the run was trained with 1993"),
-        (["dataset.rot=x"], "dataset.rot.*dataset.root"),
+        (["dataset.rot=x"], "dataset.rot: is unknown; valid: .*dataset.root"),
         (["--all"], "--all: is not KEY=VALUE"),
     ],
 )

@@ -86,11 +86,17 @@ def test_a_swept_key_without_effect_is_a_warning():
 
 
 def test_without_effect_only_beside_some_values():
-    command = ["loss=infonce,ant", "loss.negatives=first_view,all"]
+    command = ["loss=ant", "loss.nce_alpha=0,1", "loss.temperature=0.2,0.3"]
     (warning,) = warnings_of(*command)
-    assert "with loss=infonce" in warning
+    assert "with loss.nce_alpha=0" in warning
     lines = probe(plan(["-m", *command])).splitlines()
-    assert lines == ["loss = infonce, ant: changes loss and gradient", *lines[1:2], f"warning: {warning}"]
+    assert lines[-1] == f"warning: {warning}"
+
+
+@pytest.mark.parametrize("kind", ["negatives", "repel"])
+def test_prototypes_of_old_classes_have_an_effect(kind: str):
+    assert compare("loss=infonce", key="loss.prototypes", values=["none", kind]) == BOTH
+    assert warnings_of("loss=infonce", f"loss.prototypes=none,{kind}") == []
 
 
 def test_no_warning_where_one_run_serves_all_values():

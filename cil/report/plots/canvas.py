@@ -146,6 +146,7 @@ def _settings(points: float, font_type: str) -> Iterator[None]:
     }
     with matplotlib.rc_context({**defaults, **ours}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's font may have it
+        warnings.filterwarnings("ignore", "constrained_layout not applied")  # labels longer than the picture is high
         yield
 
 

@@ -19,9 +19,13 @@ BAND = "Lines: means over seeds; bands: ± one sample standard deviation."
 def curve_plots(problem: Problem) -> list[Plot]:
     """Gap, violation rate and accuracy of all groups. More groups than looks make several, on equal axes."""
     kinds: tuple[tuple[Look, Callable[[Group], list[Point]], bool], ...] = (
-        (Look("gap", EPOCHS, "cosine similarity", digits=3), lambda g: curve_points(g, "contrast/gap"), False),
         (
-            Look("violations", EPOCHS, "active negatives (%)", digits=1),
+            Look("gap", EPOCHS, "cosine similarity", digits=3, whole_x=True),
+            lambda g: curve_points(g, "contrast/gap"),
+            False,
+        ),
+        (
+            Look("violations", EPOCHS, "active negatives (%)", digits=1, whole_x=True),
             lambda g: curve_points(g, "contrast/violation_rate", 100),
             True,
         ),

@@ -87,8 +87,9 @@ def _active_panel(problem: Problem, runs: Sequence[Run], branch: str) -> Panel:
     look = Look(
         f"active negatives, {branch}",
         "epochs since the start of the run",
-        "share of the operator's negatives (%)",
+        "active negatives (%)",
         digits=1,
+        whole_x=True,
         ends=task_ends(problem.groups),
         limits=limits_of(series),
     )
