@@ -188,3 +188,12 @@ def test_experiments_stack_on_a_setting():
     assert {(job.config.dataset.name, job.config.loss.name, job.config.name) for job in jobs} == {
         ("cifar100", "ant", "margin_sweep")
     }
+
+
+def test_methods_side_by_side_have_the_same_first_task():
+    """What a method was published with must not decide a comparison at another size."""
+    keys = ("lr", "momentum", "init_weight_decay")
+    jobs = jobs_of("-m", "experiment=mini_methods", f"method={','.join(available_methods())}")
+    assert len(jobs) == len(available_methods())
+    assert len({tuple(getattr(job.config.optimizer, key) for key in keys) for job in jobs}) == 1
+    assert len({(job.config.trainer.init_epochs, job.config.trainer.batch_size) for job in jobs}) == 1
