@@ -6,7 +6,8 @@ from pathlib import Path
 
 from cil.data.image_files import image_suffixes
 from cil.errors import ConfigError, DataError
-from cil.trained.folder import open_run
+from cil.trained.command import on_a_run
+from cil.trained.folder import StoredRun
 from cil.trained.settings import parse_settings
 
 OWN = {"task": None, "head": None, "top": 5, "device": "auto"}
@@ -17,33 +18,24 @@ Prints the most likely classes of each image, by the run's network after task K 
 IMAGE: an image file, or a folder of them. head: classifier or nme (default: the one the method is judged by)."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 an image or file cannot be read, 2 a wrong argument. Every error is one line."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("-h", "--help"):
-        print(HELP)
-        return 0 if words else 2
-    try:
-        run = open_run(words[0])
-        settings = [word for word in words[1:] if word.partition("=")[0] in OWN]
-        own, _ = parse_settings(settings, OWN)
-        images = _files([word for word in words[1:] if word not in settings])
-        from cil.trained.predict import predict  # needs torch
+    return on_a_run(argv, HELP, _predict)
 
-        rows = predict(run, images, own["task"], own["head"], own["top"], own["device"])
-    except ConfigError as error:
-        print(f"configuration error: {error}", file=sys.stderr)
-        return 2
-    except (DataError, OSError) as error:
-        print(f"data error: {error}", file=sys.stderr)
-        return 1
+
+def _predict(run: StoredRun, words: list[str]) -> None:
+    settings = [word for word in words if word.partition("=")[0] in OWN]
+    own, _ = parse_settings(settings, OWN)
+    images = _files([word for word in words if word not in settings])
+    from cil.trained.predict import predict  # needs torch
+
+    rows = predict(run, images, own["task"], own["head"], own["top"], own["device"])
     width = max(len(row["name"]) for row in rows)
     for row in rows:
         if row["rank"] == 1:
             print(row["image"])
         score = f"{100 * row['score']:6.2f} %" if row["score"] >= 0 else f"distance {-row['score']:.3f}"
         print(f"  {row['rank']}. {row['name'].ljust(width)}  {score}")
-    return 0
 
 
 def _files(words: list[str]) -> list[str]:

@@ -5,10 +5,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cil.errors import ConfigError, DataError
+from cil.errors import ConfigError
 from cil.records.confusion import read_arrays, write_arrays
 from cil.records.folder import plain, write_atomically
-from cil.trained.folder import StoredRun, open_run
+from cil.trained.command import on_a_run
+from cil.trained.folder import StoredRun
 from cil.trained.settings import parse_settings, with_settings
 
 FILE = "evaluation.json"
@@ -30,23 +31,14 @@ into RUN/{FOLDER}/.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 broken data, 2 a wrong argument. Every error is one line."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(HELP)
-        return 0 if arguments else 2
-    try:
-        run = open_run(arguments[0])
-        own, others = parse_settings(arguments[1:], OWN)
-        record = evaluate_run(run, own, others, say=lambda text: print(text, file=sys.stderr, flush=True))
-    except ConfigError as error:
-        print(f"configuration error: {error}", file=sys.stderr)
-        return 2
-    except (DataError, OSError) as error:
-        print(f"data error: {error}", file=sys.stderr)
-        return 1
+    return on_a_run(argv, HELP, _evaluate)
+
+
+def _evaluate(run: StoredRun, words: list[str]) -> None:
+    own, others = parse_settings(words, OWN)
+    record = evaluate_run(run, own, others, say=lambda text: print(text, file=sys.stderr, flush=True))
     print(summary(record))
     print(f"written: {run.path / FILE}, {run.path / FOLDER}")
-    return 0
 
 
 def evaluate_run(

@@ -1,0 +1,30 @@
+"""What the commands on a finished run have in common: `COMMAND RUN ...`, one line for each error, exit codes."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from cil.errors import ConfigError, DataError
+from cil.trained.folder import StoredRun, open_run
+
+Work = Callable[[StoredRun, list[str]], None]
+"""Does what the command is for, with the run and the words behind it."""
+
+
+def on_a_run(argv: Sequence[str] | None, text: str, work: Work) -> int:
+    """The exit code: 0 done, 1 broken data or a file that cannot be read or written, 2 a wrong argument.
+
+    argv: None for those of the process. text: of --help.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(text)
+        return 0 if words else 2
+    try:
+        work(open_run(words[0]), words[1:])
+    except ConfigError as error:
+        print(f"configuration error: {error}", file=sys.stderr)
+        return 2
+    except (DataError, OSError) as error:
+        print(f"data error: {error}", file=sys.stderr)
+        return 1
+    return 0
