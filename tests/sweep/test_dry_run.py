@@ -22,7 +22,8 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
 def finish(job, folder, hours=2.0, device=None, state="finished"):
     """A run's folder as if it had taken so long."""
     folder.mkdir(parents=True)
-    result = {"seconds": 3600 * hours, "tasks": [{"train_seconds": 60}], "device": {"name": device or cpu_name()}}
+    result = {"seconds": 3600 * hours, "tasks": [{"train_seconds": 60}], "config_id": job.run_id}
+    result |= {"device": {"name": device or cpu_name()}}
     (folder / "config.yaml").write_text(to_yaml(job.effective))
     (folder / "status.json").write_text(json.dumps({"state": state}))
     (folder / "result.json").write_text(json.dumps(result))
