@@ -69,7 +69,10 @@ CHANGES = {
 NEEDS = {"softplus_tau": {"formulation": Formulation.softplus}, "topk": {"formulation": Formulation.topk}}
 
 
-@pytest.mark.parametrize("key", [field.name for field in fields(LossConfig) if field.name != "name"])
+OF_PROTOTYPES = {"prototypes", "prototype_weight", "prototype_delta"}  # tests/losses/test_prototypes.py
+
+
+@pytest.mark.parametrize("key", [f.name for f in fields(LossConfig) if f.name not in {"name", *OF_PROTOTYPES}])
 def test_every_key_changes_the_loss_or_its_gradient(key):
     before = replace(ALL_KEYS, **NEEDS.get(key, {}))
     after = replace(before, **CHANGES[key])

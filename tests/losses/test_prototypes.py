@@ -88,3 +88,12 @@ def test_a_batch_of_one_old_class_with_one_prototype_has_no_other():
 def test_prototypes_without_labels_are_refused():
     with pytest.raises(ValueError, match="labels"):
         make_loss(LossConfig())(*batch(4), 0.3, None, prototypes())
+
+
+@pytest.mark.parametrize(
+    "key", [{"prototypes": Prototypes.negatives}, {"prototype_weight": 2.0}, {"prototype_delta": 0.3}]
+)
+def test_every_key_changes_the_loss(key):
+    cfg = LossConfig(prototypes=Prototypes.repel)
+    before, after = (make_loss(one)(*batch(4), 0.3, LABELS, prototypes()).loss for one in (cfg, replace(cfg, **key)))
+    assert before != after
