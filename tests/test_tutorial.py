@@ -27,7 +27,7 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("command", commands())
 def test_commands_are_valid(command: str):
-    plan(shlex.split(command))
+    assert plan(shlex.split(command)).jobs
 
 
 def test_the_sweep_has_nine_trainings():

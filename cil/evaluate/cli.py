@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cil.errors import ConfigError
+from cil.evaluate.measures import PARTS
 from cil.records.confusion import read_arrays, write_arrays
 from cil.records.folder import plain, write_atomically
 from cil.trained.command import on_a_run
@@ -64,10 +65,10 @@ def evaluate_run(
     arrays = found.arrays | {f"confusion_{head}": counts for head, counts in found.confusion.items()}
     earlier = _earlier(run, record)
     if earlier is None:
-        for path in folder.glob("*.*"):
-            path.unlink()
+        for path in [*folder.glob("*.svg"), *folder.glob("*.png"), folder / "arrays.npz"]:
+            path.unlink(missing_ok=True)
     else:
-        record = earlier | record | {"parts": [p for p in _parts(None) if p in (*earlier["parts"], *record["parts"])]}
+        record = earlier | record | {"parts": [p for p in PARTS if p in (*earlier["parts"], *record["parts"])]}
         arrays = read_arrays(folder / "arrays.npz") | arrays
     write_atomically(run.path / FILE, json.dumps(record, indent=1) + "\n")
     write_arrays(folder / "arrays.npz", arrays)
@@ -86,14 +87,13 @@ def _earlier(run: StoredRun, record: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _parts(chosen: Any) -> tuple[str, ...]:
-    parts = ("matrix", "drift", "calibration", "probe", "embedding", "corruptions")
     if chosen is None:
-        return parts
+        return PARTS
     names = [str(part).strip() for part in (chosen if isinstance(chosen, list | tuple) else str(chosen).split(","))]
     for name in names:
-        if name not in parts:
-            raise ConfigError(f"parts: {name!r} is unknown; valid: {', '.join(parts)}")
-    return tuple(part for part in parts if part in names)
+        if name not in PARTS:
+            raise ConfigError(f"parts: {name!r} is unknown; valid: {', '.join(PARTS)}")
+    return tuple(part for part in PARTS if part in names)
 
 
 def _check_number(key: str, value: Any) -> None:

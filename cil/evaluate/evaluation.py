@@ -10,14 +10,13 @@ import numpy as np
 from cil.config.schema import RunConfig
 from cil.evaluate.corruptions import STRENGTHS
 from cil.evaluate.features import embedded, linear_probe
-from cil.evaluate.measures import by_task, calibration, linear_cka, mean_cosine
+from cil.evaluate.measures import PARTS, by_task, calibration, linear_cka, mean_cosine
 from cil.evaluate.network import Bench
 from cil.records.result import device_facts, git_commit, versions
 from cil.trained.folder import StoredRun
 from cil.trained.model import TrainedModel, kept_tasks
 
 SCHEMA_VERSION = 1
-PARTS = ("matrix", "drift", "calibration", "probe", "embedding", "corruptions")
 MAP_IMAGES = 2000
 """At most so many test images are drawn in a map of features."""
 Record = dict[str, Any]

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+PARTS = ("matrix", "drift", "calibration", "probe", "embedding", "corruptions")
+"""The analyses of an evaluation."""
 BINS = 15
 """Of confidence, equally wide (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017)."""
 

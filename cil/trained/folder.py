@@ -49,7 +49,7 @@ class StoredRun:
             raise DataError(f"{self.path}: is {state} and has no result.json; it is written when the run is finished")
         return finished_result(self.path)
 
-    @property
+    @cached_property
     def tasks(self) -> list[Task]:
         """The tasks that the run was trained on, in their order."""
         tasks, first = [], 0
@@ -58,7 +58,7 @@ class StoredRun:
             first += len(entry["classes"])
         return tasks
 
-    @property
+    @cached_property
     def classes(self) -> list[ClassInfo]:
         """All classes in task order."""
         return [

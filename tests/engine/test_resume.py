@@ -88,16 +88,16 @@ WITH_STATE = (
 
 @pytest.mark.parametrize("method", [name for name in available_methods() if name != "tagfex"])
 def test_every_method_continues_exactly(method):
-    continues(f"method={method}", "memory.size=80", points=POINTS)
+    assert_continues_at(f"method={method}", "memory.size=80", points=POINTS)
 
 
 @pytest.mark.parametrize("settings", WITH_STATE, ids=lambda settings: settings[0])
 def test_what_an_option_keeps_is_continued_exactly(settings):
     # In the last epochs of task 1 and of task 2, between tasks, and in the evaluation after task 2.
-    continues(*settings, points=[("step", 5), ("step", 14), ("task", 1), ("evaluation", 12)])
+    assert_continues_at(*settings, points=[("step", 5), ("step", 14), ("task", 1), ("evaluation", 12)])
 
 
-def continues(*settings: str, points: list[tuple[str, int]]) -> None:
+def assert_continues_at(*settings: str, points: list[tuple[str, int]]) -> None:
     """Runs that were stopped at these points go on like the unbroken one."""
     whole = make_trainer(*settings)
     whole.run()

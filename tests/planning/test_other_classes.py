@@ -27,7 +27,7 @@ def tree(folder, *names):
 
 
 def test_the_same_classes_elsewhere_are_the_same_images(finished, tmp_path):
-    refuse_other_classes(finished, settings(tree(tmp_path / "moved", "ant", "bee", "cat")))
+    assert refuse_other_classes(finished, settings(tree(tmp_path / "moved", "ant", "bee", "cat"))) is None
 
 
 def test_other_classes_are_refused(finished, tmp_path):
@@ -36,7 +36,7 @@ def test_other_classes_are_refused(finished, tmp_path):
 
 
 def test_what_cannot_be_known_is_left_to_the_loading(finished, tmp_path):
-    refuse_other_classes(finished, settings(tmp_path / "nowhere"))
-    refuse_other_classes(finished, settings(None, "digits"))
+    assert refuse_other_classes(finished, settings(tmp_path / "nowhere")) is None
+    assert refuse_other_classes(finished, settings(None, "digits")) is None
     (finished / "result.json").unlink()
-    refuse_other_classes(finished, settings(tree(tmp_path / "other", "wasp")))
+    assert refuse_other_classes(finished, settings(tree(tmp_path / "other", "wasp"))) is None
