@@ -9,7 +9,7 @@ import numpy as np
 
 from cil.config.schema import RunConfig
 from cil.evaluate.corruptions import STRENGTHS
-from cil.evaluate.features import embedded, linear_probe
+from cil.evaluate.features import embedded, linear_probe, per_class
 from cil.evaluate.measures import PARTS, by_task, calibration, linear_cka, mean_cosine
 from cil.evaluate.network import Bench
 from cil.records.result import device_facts, git_commit, versions
@@ -92,10 +92,10 @@ def _evaluate(bench: Bench, request: Request, tasks: list[int], say: Callable[[s
         record["probe"] = linear_probe(train.features, train.targets, outputs.features, outputs.targets)
     if "embedding" in request.parts:
         say(f"map of the features ({request.embedding})")
-        few = bench.outputs(model, "test", 0, known, max(1, MAP_IMAGES // known))
-        found.arrays["embedding"] = embedded(few.features, request.embedding, bench.config.seed)
-        found.arrays["embedding_classes"] = few.targets
-        record["embedding"] = {"kind": request.embedding, "images": len(few.targets)}
+        few = per_class(outputs.targets, max(1, MAP_IMAGES // known))
+        found.arrays["embedding"] = embedded(outputs.features[few], request.embedding, bench.config.seed)
+        found.arrays["embedding_classes"] = outputs.targets[few]
+        record["embedding"] = {"kind": request.embedding, "images": len(few)}
     if "corruptions" in request.parts:
         record["corruptions"] = _corruptions(bench, model, known, say)
     return found
