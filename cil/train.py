@@ -13,6 +13,7 @@ from typing import Any
 import hydra
 
 from cil.config.locations import config_dir
+from cil.distributed.launch import launched
 from cil.errors import ConfigError, DataError
 from cil.planning.plan import VERSION_BASE, Plan, plan
 from cil.run.job import SingleRunFailed, continue_run, refuse_edited_list, repeat_run, run_job
@@ -25,6 +26,20 @@ from cil.sweep.runner import run_sweep
 
 def main() -> int:
     """Exit code: 0 done, 1 a run failed, 2 the configuration is wrong, 128 + signal interrupted."""
+    launch = launched()
+    if launch is None:
+        return _main()
+    from cil.run.together import dismiss_others, follow  # needs torch
+
+    if launch.rank:
+        return follow()
+    try:
+        return _main()
+    finally:
+        dismiss_others()
+
+
+def _main() -> int:
     with lasting_output():
         try:
             with signals_raise():

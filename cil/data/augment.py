@@ -38,6 +38,10 @@ class Draws:
     def __len__(self) -> int:
         return len(self.flip)
 
+    def rows(self, chosen: Tensor) -> "Draws":
+        """Those of the images at `chosen`, int64 [m]."""
+        return Draws(**{name: values[chosen] for name, values in vars(self).items()})
+
 
 class Augmenter:
     """The augmentation of one configuration for image_size x image_size images."""
@@ -74,6 +78,8 @@ class Augmenter:
         if images.shape[0] != len(draws) or images.shape[-2:] != (self._size, self._size):
             raise ValueError(f"{len(draws)} draws for {self._size} pixels, but images {tuple(images.shape)}")
         cfg, device = self._cfg, images.device
+        if not len(images):  # a process's share of a batch smaller than the number of processes
+            return self._normalise(images)
         if cfg.crop_padding:
             images = image_ops.random_crop(images, to_device(draws.crop, device), cfg.crop_padding)
         if cfg.flip:

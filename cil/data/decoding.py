@@ -67,6 +67,8 @@ class BatchRequest:
     key: tuple[int, int, int, int] | None
     views: int = 2
     """Random crops of each training image."""
+    first_row: int = 0
+    """Place of the first path in the whole batch: crops are drawn by row."""
 
 
 class BatchDecoder(Dataset):
@@ -87,11 +89,14 @@ class BatchDecoder(Dataset):
         A DataError is returned, not raised: a DataLoader would wrap it with the worker's traceback.
         """
         try:
+            if not request.paths:  # the share of a process in a batch smaller than the number of processes
+                return torch.empty((0, 3, self._size, self._size), dtype=torch.uint8)
             if request.key is None:
                 return torch.stack([self._central(path, self._test_resize) for path in request.paths])
             if not self._resized_crop:
                 return torch.stack([self._central(path, self._size) for path in request.paths])
-            rows = [self._crops(path, (*request.key, row), request.views) for row, path in enumerate(request.paths)]
+            numbered = enumerate(request.paths, start=request.first_row)
+            rows = [self._crops(path, (*request.key, row), request.views) for row, path in numbered]
             return torch.stack([row[view] for view in range(request.views) for row in rows])
         except DataError as error:
             return error

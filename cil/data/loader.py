@@ -1,7 +1,8 @@
 """Batches for training and evaluation, on the training device.
 
 What a batch holds depends on (seed, task, epoch, step) only: not on the device, the number of workers, or
-where an interrupted epoch was taken up again.
+where an interrupted epoch was taken up again. Where several processes work on a batch, each makes its share of the
+rows, as they are in the whole batch.
 """
 
 import os
@@ -18,6 +19,9 @@ from cil.data.augment import Augmenter
 from cil.data.base import ImageSet, RawDataset
 from cil.data.decoding import BatchDecoder, BatchRequest, DecoderPool
 from cil.data.transfer import to_device
+from cil.distributed.launch import launched
+from cil.distributed.ranks import own_share
+from cil.distributed.share import Share
 from cil.errors import ConfigError
 from cil.seeding import generator
 
@@ -36,7 +40,8 @@ class TrainBatch:
     """B images in one or two views.
 
     views: float32 [views * B, 3, H, W] on the device, first views, then second views. targets: int64 [B] on the device.
-    indices: int64 [B] on the CPU, places in the train set.
+    indices: int64 [B] on the CPU, places in the train set. Where several processes share the batch, targets and indices
+    are those of all B images, and views has the rows of this process's images alone.
     """
 
     views: Tensor
@@ -55,16 +60,21 @@ class BatchLoader(Protocol):
         key: EpochKey,
         start_step: int = 0,
         views: int = 2,
+        share: Share | None = None,
     ) -> Iterator[TrainBatch]:
         """One epoch over the train images at `indices` (int64 [n]), shuffled; a last short batch is kept.
 
         targets: int64 [n], aligned with indices. start_step: batches before it are skipped without being made.
-        views: 1 or 2; one view is the first of the two that there would be.
+        views: 1 or 2; one view is the first of the two that there would be. share: of each batch; this process's own if
+        None.
         """
         ...
 
     def eval_batches(self, subset: str, indices: np.ndarray, batch_size: int) -> Iterator[Tensor]:
-        """The images at `indices` of "train", "test" or "val", in order, as float32 [b, 3, H, W] on the device."""
+        """The images at `indices` of "train", "test" or "val", in order, as float32 [b, 3, H, W] on the device.
+
+        Of each batch this process's share, which may be no image at all.
+        """
         ...
 
     def close(self) -> None:
@@ -93,10 +103,25 @@ def _subset(raw: RawDataset, name: str) -> ImageSet:
     return chosen
 
 
-def _augmented(images: Tensor, augmenter: Augmenter, key: EpochKey, step: int) -> Tensor:
-    """Augment uint8 [views * B, 3, H, W] on their device with the draws of `step`."""
-    draws = augmenter.draw(len(images), generator(key.seed, "augment", key.task, key.epoch, step))
-    return augmenter.train(images, draws)
+@dataclass(frozen=True)
+class _Step:
+    """Names the draws of a batch of `size` images in `views` views, and the rows of it that are made."""
+
+    key: EpochKey
+    number: int
+    size: int
+    views: int
+    share: Share
+
+    def augmented(self, images: Tensor, augmenter: Augmenter) -> Tensor:
+        """Augment the own rows uint8 [views * own, 3, H, W], on their device."""
+        key = self.key
+        # Drawn for all rows, so that an image's numbers do not depend on how many processes share the batch.
+        stream = generator(key.seed, "augment", key.task, key.epoch, self.number)
+        draws = augmenter.draw(self.views * self.size, stream)
+        own = torch.arange(self.size)[self.share.rows(self.size)]
+        chosen = torch.cat([own + view * self.size for view in range(self.views)])
+        return augmenter.train(images, draws.rows(chosen))
 
 
 class ResidentLoader:
@@ -132,19 +157,22 @@ class ResidentLoader:
         key: EpochKey,
         start_step: int = 0,
         views: int = 2,
+        share: Share | None = None,
     ) -> Iterator[TrainBatch]:
         """See BatchLoader."""
+        share = share or own_share()
         for step, chosen, labels in _shuffled_steps(indices, targets, batch_size, key, start_step):
-            rows = to_device(torch.from_numpy(np.tile(chosen, views)), self._device)
+            rows = to_device(torch.from_numpy(np.tile(chosen[share.rows(len(chosen))], views)), self._device)
             images = self._pixels["train"].index_select(0, rows)
-            augmented = _augmented(images, self._augmenter, key, step)
+            augmented = _Step(key, step, len(chosen), views, share).augmented(images, self._augmenter)
             yield TrainBatch(augmented, to_device(torch.from_numpy(labels), self._device), torch.from_numpy(chosen))
 
     def eval_batches(self, subset: str, indices: np.ndarray, batch_size: int) -> Iterator[Tensor]:
         """See BatchLoader."""
         _subset(self._raw, subset)
         for start in range(0, len(indices), batch_size):
-            chosen = to_device(torch.from_numpy(indices[start : start + batch_size]), self._device)
+            batch = indices[start : start + batch_size]
+            chosen = to_device(torch.from_numpy(batch[own_share().rows(len(batch))]), self._device)
             yield self._augmenter.evaluate(self._pixels[subset].index_select(0, chosen))
 
     def close(self) -> None:
@@ -152,8 +180,10 @@ class ResidentLoader:
 
 
 def _processors() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processors this process may use: those of the machine, shared out among the processes of the run."""
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    launch = launched()
+    return found if launch is None else max(1, found // launch.local_processes)
 
 
 def evaluation_side(augment: AugmentConfig, image_size: int) -> int:
@@ -193,26 +223,29 @@ class DecodingLoader:
         key: EpochKey,
         start_step: int = 0,
         views: int = 2,
+        share: Share | None = None,
     ) -> Iterator[TrainBatch]:
         """See BatchLoader. Raises DataError for an image that cannot be read."""
         paths = self._paths("train")
+        share = share or own_share()
         steps = list(_shuffled_steps(indices, targets, batch_size, key, start_step))
+        own = [share.rows(len(chosen)) for _, chosen, _ in steps]
         requests = (
-            BatchRequest(paths[chosen].tolist(), (key.seed, key.task, key.epoch, step), views)
-            for step, chosen, _ in steps
+            BatchRequest(paths[chosen[rows]].tolist(), (key.seed, key.task, key.epoch, step), views, rows.start)
+            for (step, chosen, _), rows in zip(steps, own, strict=True)
         )
         for (step, chosen, labels), decoded in zip(steps, self._train_pool.run(requests), strict=True):
             images = to_device(decoded, self._device)
             if views == 2 and not self._random_crops:
                 images = torch.cat([images, images])
-            augmented = _augmented(images, self._augmenter, key, step)
+            augmented = _Step(key, step, len(chosen), views, share).augmented(images, self._augmenter)
             yield TrainBatch(augmented, to_device(torch.from_numpy(labels), self._device), torch.from_numpy(chosen))
 
     def eval_batches(self, subset: str, indices: np.ndarray, batch_size: int) -> Iterator[Tensor]:
         """See BatchLoader. Raises DataError for an image that cannot be read."""
         paths = self._paths(subset)
-        starts = range(0, len(indices), batch_size)
-        requests = (BatchRequest(paths[indices[start : start + batch_size]].tolist(), None) for start in starts)
+        batches = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
+        requests = (BatchRequest(paths[batch[own_share().rows(len(batch))]].tolist(), None) for batch in batches)
         for decoded in self._eval_pool.run(requests):
             yield self._augmenter.evaluate(to_device(decoded, self._device))
 

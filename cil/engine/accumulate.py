@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cil.distributed.ranks import gather_outputs, own_share, processes
 from cil.methods.base import Method, StepOutput
 
 
@@ -56,14 +57,19 @@ def backward_in_parts(
 ) -> StepOutput:
     """Loss of the whole batch, and gradients of the parameters, with at most 1/parts of it in the network.
 
-    views: [views * B, ...], targets: [B]; `scale` is applied to the loss before it is differentiated.
+    views: [views * B, ...], targets: [B]; `scale` is applied to the loss before it is differentiated. Where several
+    processes share the batch, views has this one's rows, and the gradients are those of its rows.
     """
-    rows = [part.to(views.device, non_blocking=True) for part in micro_rows(len(targets), parts, method.views)]
+    total = len(targets)
+    # The same number on all processes: batch-norm lets them meet in each part.
+    parts = min(parts, max(1, total // processes()))
+    own = own_share().sizes(total)[own_share().rank]
+    rows = [part.to(views.device, non_blocking=True) for part in micro_rows(own, parts, method.views)]
     with torch.no_grad(), autocast(), _buffers_as_they_are(method.network):
         pieces = [method.network(views[part]) for part in rows]
     outputs = _joined(pieces, torch.cat(rows))
     with autocast():
-        result = method.loss(outputs, targets)
+        result = method.loss(gather_outputs(outputs, total, method.views), targets)
     scale(result.total).backward()
     gradients = {name: leaf.grad for name, leaf in _tensors(outputs).items() if leaf.grad is not None}
     for part in rows:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cil.data.loader import BatchLoader
 from cil.data.stream import Task
+from cil.distributed.ranks import gather_outputs, gather_rows
 from cil.engine.metrics import Row, kinds
 from cil.methods.base import Method, Prediction
 from cil.methods.heads import CLASSIFIER, NME
@@ -68,7 +69,10 @@ class Scores:
 def predictions(
     method: Method, batches: Iterator[Tensor], autocast: Autocast, check: Callable[[], None]
 ) -> Iterator[Prediction]:
-    """Predict batch by batch in eval mode; the network's mode is restored. `check` may raise between batches."""
+    """Predict batch by batch in eval mode; the network's mode is restored. `check` may raise between batches.
+
+    Where several processes share the batches, each predicts its own rows and gets those of all.
+    """
     was_training = method.network.training
     method.network.eval()
     try:
@@ -76,7 +80,7 @@ def predictions(
             check()
             with torch.no_grad(), autocast():
                 prediction = method.predict(images)
-            yield prediction
+            yield gather_outputs(prediction)
     finally:
         method.network.train(was_training)
 
@@ -117,7 +121,7 @@ class Evaluator:
                     embedded = method.embed(images)
                 if embedded is None:
                     return None
-                found.append(embedded.float())
+                found.append(gather_rows(embedded.float()))
         finally:
             method.network.train(was_training)
         return torch.cat(found) if found else None

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 import torch
 from torch import Tensor
 
+from cil.distributed.ranks import alone
 from cil.methods.base import Method
 
 
@@ -39,11 +40,14 @@ def gradient_share(
 
 @contextmanager
 def undisturbed(method: Method) -> Iterator[None]:
-    """Whatever is computed inside leaves no trace: the buffers of the network are put back."""
+    """Whatever is computed inside leaves no trace: the buffers of the network are put back.
+
+    Every process computes the whole batch, so nobody is waited for.
+    """
     kept = [(buffer, buffer.clone()) for buffer in method.network.buffers()]
     try:
         # Compiled networks free what a second backward pass needs.
-        with torch.compiler.set_stance("force_eager"):
+        with torch.compiler.set_stance("force_eager"), alone():
             yield
     finally:
         with torch.no_grad():

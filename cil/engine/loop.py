@@ -12,6 +12,8 @@ from cil.config.schema import RunConfig
 from cil.data.loader import EpochKey, TrainBatch
 from cil.data.stream import Task
 from cil.data.training import TrainingData
+from cil.distributed.ranks import from_first
+from cil.distributed.share import WHOLE, Share
 from cil.engine.divergence import Place
 from cil.engine.epoch_stats import EpochStats
 from cil.engine.evaluate import Evaluator
@@ -173,7 +175,8 @@ class Trainer:
             progress = Progress(task.number, epoch + 1, len(steps), self.step, steps[epoch], cost)
             self.observer.on_step(progress, self.state_dict)
         self.stepper.guard.flush()
-        means = self.stats.compute()
+        # The method acts on them (the gap may cap a margin), so they must not differ in a bit between processes.
+        means = from_first(self.stats.compute())
         seconds = time.monotonic() - started
         seen = (self.step - first_step) / self.step * len(images[0])
         record: Record = {"kind": "epoch", "task": task.number, "epoch": epoch + 1, "step": self.global_epoch + 1}
@@ -183,16 +186,17 @@ class Trainer:
             record |= self.task_end.classifier_accuracy(task)
         every = self.config.tracking.gradient_share_every
         if every and (epoch % every == 0 or last):
-            record |= self._gradient_share(next(iter(self._batches(images, key, 0))), key)
+            record |= self._gradient_share(next(iter(self._batches(images, key, 0, WHOLE))), key)
         every = self.config.tracking.mechanism_every
         if every and (epoch % every == 0 or last):
             record |= self._mechanism(images, key)
         return record
 
-    def _batches(self, images: tuple[np.ndarray, np.ndarray], key: EpochKey, first_step: int) -> Iterable[TrainBatch]:
-        return self.data.loader.train_batches(
-            *images, self.config.trainer.batch_size, key, start_step=first_step, views=self.method.views
-        )
+    def _batches(
+        self, images: tuple[np.ndarray, np.ndarray], key: EpochKey, first_step: int, share: Share | None = None
+    ) -> Iterable[TrainBatch]:
+        size, views = self.config.trainer.batch_size, self.method.views
+        return self.data.loader.train_batches(*images, size, key, start_step=first_step, views=views, share=share)
 
     def _gradient_share(self, batch: TrainBatch, key: EpochKey) -> Record:
         """grad/* of a batch with the weights of now; empty if memory is too small for it."""
@@ -206,7 +210,7 @@ class Trainer:
     def _mechanism(self, images: tuple[np.ndarray, np.ndarray], key: EpochKey) -> Record:
         """mechanism/* of the task's fixed batch with the weights of now; empty if memory is too small for it."""
         scale = self.stepper.scaler.get_scale()
-        batch = next(iter(self._batches(images, replace(key, epoch=FIXED_EPOCH), 0)))
+        batch = next(iter(self._batches(images, replace(key, epoch=FIXED_EPOCH), 0, WHOLE)))
         try:
             return mechanism(self.method, batch.views, batch.targets, self.stepper.autocast, scale)
         except torch.OutOfMemoryError:

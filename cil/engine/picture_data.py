@@ -11,6 +11,7 @@ import torch
 from cil.config.schema import RunConfig
 from cil.data.loader import BatchLoader, EpochKey, TrainBatch
 from cil.data.stream import Task
+from cil.distributed.share import WHOLE
 from cil.engine.evaluate import Scores
 from cil.methods.base import Method
 
@@ -51,7 +52,8 @@ class PictureData:
             size = self.config.trainer.batch_size
             chosen = np.linspace(0, len(indices) - 1, min(len(indices), PROBE_BATCHES * size)).astype(np.int64)
             key = EpochKey(self.config.seed, tasks[-1].number, PROBE_EPOCH)
-            batches = self.loader.train_batches(indices[chosen], targets[chosen], size, key)
+            # Similarities are between the rows of a whole batch: every process looks at all of them.
+            batches = self.loader.train_batches(indices[chosen], targets[chosen], size, key, share=WHOLE)
             histogram = similarity_histogram(method, batches, self.autocast, self.check)
             if histogram is not None:
                 figures["similarity"] = histogram

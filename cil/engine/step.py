@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cil.config.schema import OnOom, Precision, RunConfig
 from cil.data.loader import TrainBatch
+from cil.distributed.ranks import gather_outputs, processes, sum_gradients
 from cil.engine.accumulate import backward_in_parts
 from cil.engine.divergence import DivergenceGuard, Place, gradient_norm
 from cil.engine.optim import make_optimizer
@@ -64,6 +65,7 @@ class Stepper:
         trained = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.optimizer.zero_grad(set_to_none=True)
         output = self._backward(batch, place)
+        sum_gradients(trained)
         self.correct = output.correct
         self.scaler.unscale_(self.optimizer)
         norm = gradient_norm(trained)
@@ -102,11 +104,13 @@ class Stepper:
                         self.method, batch.views, batch.targets, self.micro_batches, self.autocast, self.scaler.scale
                     )
                 with self.autocast():
-                    output = self.method.loss(self.method.network(batch.views), batch.targets)
+                    outputs = gather_outputs(self.method.network(batch.views), len(batch.targets), self.method.views)
+                    output = self.method.loss(outputs, batch.targets)
                 self.scaler.scale(output.total).backward()
                 return output
             except torch.OutOfMemoryError:
-                if self.config.on_oom is OnOom.fail or self.micro_batches >= len(batch.targets):
+                alone = processes() == 1  # in the middle of a step the others cannot be told
+                if self.config.on_oom is OnOom.fail or self.micro_batches >= len(batch.targets) or not alone:
                     raise
             # Outside the except block, where the traceback would keep the failed step's tensors alive.
             for buffer, value in zip(self.method.network.buffers(), buffers, strict=True):
@@ -118,11 +122,15 @@ class Stepper:
 
     def _split_further(self, place: Place) -> None:
         """Continue with micro-batches of half the size, and record it."""
-        self.micro_batches *= 2
         assert self.optimizer is not None
         self.optimizer.zero_grad(set_to_none=True)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+        self.split_into(2 * self.micro_batches, place)
+
+    def split_into(self, micro_batches: int, place: Place) -> None:
+        """From the step after `place` on, split every batch, and record it."""
+        self.micro_batches = micro_batches
         self.memory_events.append(vars(place) | {"micro_batches": self.micro_batches})
         logger.warning("out of memory at %s: continuing with %d micro-batches", vars(place), self.micro_batches)
 

@@ -13,6 +13,7 @@ from cil.data.memory import image_bytes
 from cil.data.selection import Candidates, selection_of
 from cil.data.stream import Task
 from cil.data.training import TrainingData
+from cil.distributed.ranks import from_first
 from cil.engine.collision import class_prototypes, collision
 from cil.engine.evaluate import Evaluator, Scores, evaluation_heads
 from cil.engine.learning_speed import LearningSpeed
@@ -131,8 +132,8 @@ class TaskEnd:
         self.memory.shrink(count)
         for position in range(task.first, task.known):
             indices, _ = self.data.indices("train", position, position + 1)
-            picked = select(self._candidates(indices, task.number, position), count)
-            self.memory.add(position, indices[picked.cpu().numpy()].tolist())
+            picked = select(self._candidates(indices, task.number, position), count).cpu().numpy()
+            self.memory.add(position, indices[from_first(picked)].tolist())
         features = self.evaluator.features(self.method, "train", self.memory.all_indices())
         sizes = [len(self.memory.indices[position]) for position in range(task.known)]
         self.class_means = torch.stack([class_mean(part) for part in features.split(sizes)])

@@ -74,7 +74,7 @@ def _evaluate(bench: Bench, request: Request, tasks: list[int], say: Callable[[s
         "parts": list(request.parts),
         "versions": versions(),
         "git_commit": git_commit(),
-        "device": device_facts(bench.device, []),
+        "device": device_facts(bench.device, [], [1]),
         "accuracy": scores.overall(),
         "classes": _by_class(run, scores.total, scores.hits),
     }

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cil.config.schema import BackboneConfig, Stem
+from cil.models.batch_norm import BatchNorm2d
 
 
 def pool(feature_map: Tensor) -> Tensor:
@@ -37,7 +38,7 @@ class PaddingShortcut(nn.Module):
 
 def projection_shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
     """Option B of He et al.: a 1x1 convolution with batch-norm."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), BatchNorm2d(outputs))
 
 
 Shortcut = Callable[[int, int, int], nn.Module]
@@ -49,9 +50,9 @@ class BasicBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, shortcut: Shortcut) -> None:
         super().__init__()
         self.conv1 = _conv3x3(inputs, outputs, stride)
-        self.norm1 = nn.BatchNorm2d(outputs)
+        self.norm1 = BatchNorm2d(outputs)
         self.conv2 = _conv3x3(outputs, outputs)
-        self.norm2 = nn.BatchNorm2d(outputs)
+        self.norm2 = BatchNorm2d(outputs)
         same_shape = stride == 1 and inputs == outputs
         self.shortcut = nn.Identity() if same_shape else shortcut(inputs, outputs, stride)
 
@@ -68,7 +69,7 @@ def make_stem(stem: Stem, width: int) -> nn.Sequential:
         conv = nn.Conv2d(3, width, 7, 2, padding=3, bias=False)
     else:
         conv = _conv3x3(3, width)
-    layers: list[nn.Module] = [conv, nn.BatchNorm2d(width), nn.ReLU()]
+    layers: list[nn.Module] = [conv, BatchNorm2d(width), nn.ReLU()]
     if stem is not Stem.cifar:
         layers.append(nn.MaxPool2d(3, 2, padding=1))
     return nn.Sequential(*layers)
@@ -102,7 +103,7 @@ class ResNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
-            elif isinstance(module, nn.BatchNorm2d):
+            elif isinstance(module, BatchNorm2d):
                 module.reset_parameters()
 
 

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from omegaconf import DictConfig
 
 from cil.config.schema import TrackingConfig
+from cil.distributed.launch import launched
 from cil.errors import ConfigError
 
 EXTRAS = {
@@ -25,7 +26,17 @@ def install_command(extra: str) -> str:
 
 
 def check_plugins(composed: DictConfig) -> None:
-    """Raises ConfigError, with the install command, for a chosen launcher or sweeper that is not installed."""
+    """Raises ConfigError, with the install command, for a chosen launcher or sweeper that is not installed.
+
+    Also for a launcher that starts processes of its own, where torchrun has started those of the job.
+    """
+    launcher = str(composed.hydra.launcher.get("_target_"))
+    if launched() is not None and not launcher.endswith(".BasicLauncher"):
+        choice = composed.hydra.runtime.choices.get("hydra/launcher")
+        raise ConfigError(
+            f"hydra/launcher: {choice} starts processes of its own, and torchrun has started those that train every "
+            "job together; valid: hydra/launcher=basic, which runs the jobs one after another"
+        )
     for kind in ("launcher", "sweeper"):
         target = str(composed.hydra[kind].get("_target_"))
         module = ".".join(target.split(".")[:2])

@@ -56,7 +56,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-_KEPT = ("started", "checkpoint", "forecast", "class_list")
+_KEPT = ("started", "checkpoint", "forecast", "class_list", "split_into")
 """Facts of status.json that a continued run does not find out anew."""
 
 

@@ -44,8 +44,16 @@ def versions() -> dict[str, str]:
     return {"cil": __version__, "python": platform.python_version()} | {name: version(name) for name in packages}
 
 
-def device_facts(device: torch.device, threads: list[int]) -> dict[str, Any]:
-    """What the run ran on, with the numbers of CPU `threads`, and the peak of its memory where it is known."""
+def device_facts(device: torch.device, threads: list[int], processes: list[int]) -> dict[str, Any]:
+    """What the run ran on, with the numbers of CPU `threads`, and the peak of its memory where it is known.
+
+    processes: numbers of processes that have trained it, told where they are not one.
+    """
+    several = {} if processes == [1] else {"process_counts": processes}
+    return _device(device, threads) | several
+
+
+def _device(device: torch.device, threads: list[int]) -> dict[str, Any]:
     if device.type != "cuda":
         name = platform.processor() or platform.machine()
         return {"type": device.type, "name": name, "thread_counts": threads, "peak_bytes": None}
@@ -75,9 +83,11 @@ def build_result(
     trainer: Trainer,
     seconds: float,
     threads: list[int],
+    processes: list[int],
     shares: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The content of result.json. threads: numbers of CPU threads that the run was computed with.
+    """The content of result.json. threads, processes: numbers of CPU threads, and of
+    processes, that the run was computed with.
 
     shares: what a branch has from other runs, the oldest first (see cil/run/branch.py). `seconds` are its own alone.
     """
@@ -125,5 +135,5 @@ def build_result(
         "seconds": seconds,
         "versions": versions(),
         "git_commit": git_commit(),
-        "device": device_facts(trainer.device, threads),
+        "device": device_facts(trainer.device, threads, processes),
     }

@@ -28,6 +28,7 @@ def batch_of(run: Run) -> dict[str, str]:
         "code": commit[:10] + (f"+{changes}" if changes else ""),
         "device": str(device.get("name") or ""),
         "machine": str(run.status.get("host") or ""),
+        "processes": ", ".join(map(str, device.get("process_counts") or [1])),
         "CPU threads": ", ".join(map(str, device.get("thread_counts") or [])),
     } | {name: str(versions.get(name) or "") for name in _LIBRARIES}
     return {name: value for name, value in known.items() if value}

@@ -54,6 +54,7 @@ def state_to_branch_from(job: Job) -> State:
     return {
         "data": stored["data"],
         "thread_counts": stored.get("thread_counts", []),
+        "process_counts": stored.get("process_counts", [1]),
         "records": stored["records"],
         "trainer": stored["trainer"],
         "seconds": 0.0,

@@ -1,6 +1,5 @@
 """Runs one job: from a checked configuration to result.json."""
 
-import gc
 import logging
 import time
 from collections.abc import Iterator
@@ -9,15 +8,13 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-import torch
-
 from cil.config.parts import changed_parts, part_versions, version_of_all
 from cil.config.schema import RunConfig
 from cil.config.typed import to_yaml, typed
 from cil.config.usage import with_neutral
 from cil.data.training import TrainingData, memory_notes
 from cil.engine.build import build_data, build_trainer, resolve_device
-from cil.engine.divergence import Diverged
+from cil.engine.divergence import Diverged, Place
 from cil.engine.loop import Trainer
 from cil.engine.memory_budget import make_memory
 from cil.engine.precision import set_reproducibility
@@ -37,11 +34,19 @@ from cil.run.commands import command
 from cil.run.forecast import forecast_once
 from cil.run.live import RunObserver, Saver
 from cil.run.mirror import Mirror, mirrored
-from cil.run.out_of_memory import OutOfMemory, run_explained
+from cil.run.out_of_memory import OutOfMemory
 from cil.run.output import lasting_output
-from cil.run.process import keep_freed_memory, other_threads, thread_counts
+from cil.run.process import (
+    keep_freed_memory,
+    other_processes,
+    other_threads,
+    process_counts,
+    start_clean,
+    thread_counts,
+)
 from cil.run.progress import Display
 from cil.run.signals import Interrupted, StopSignals
+from cil.run.together import OthersLost, call_others, train_together
 
 logger = logging.getLogger("cil")
 
@@ -116,7 +121,11 @@ def _noting_the_end(
         raise
     except OutOfMemory as error:
         logger.error("%s", error)
-        folder.end("failed", error=str(error), where=error.where)
+        folder.end("failed", error=str(error), where=error.where, **_further(error.split_into))
+        raise
+    except OthersLost as error:
+        logger.error("%s", error)
+        folder.end("failed", error=str(error), where=folder.where, **_further(error.split_into))
         raise
     except BaseException as error:
         logger.error("%s", error, exc_info=not isinstance(error, DataError))
@@ -126,6 +135,10 @@ def _noting_the_end(
         # Last of all: a run killed before this line still has a state to continue from.
         CheckpointFolder(folder.checkpoints).remove_resumable()
     return result
+
+
+def _further(split_into: int | None) -> dict[str, int]:
+    return {} if split_into is None else {"split_into": split_into}
 
 
 def _say(text: str) -> None:
@@ -175,15 +188,6 @@ def _check_stored(stored: dict[str, Any], folder: RunFolder, job: Job) -> None:
         )
 
 
-def _start_clean(device: torch.device) -> None:
-    """Nothing of an earlier job of the process may fill this one's memory or show in its peak."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.set_device(device.index or 0)  # events and pinned memory belong to the current device
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
-
-
 def _data(config: RunConfig, folder: RunFolder, stored: dict[str, Any] | None) -> TrainingData:
     """The images. Raises DataError where they are not those that the stored run was started with."""
     data = build_data(config, folder.path)
@@ -209,6 +213,15 @@ def _take_up(trainer: Trainer, stored: dict[str, Any], branches: bool, saver: Sa
         trainer.load_state_dict(stored["trainer"])
 
 
+def _split_as_noted(trainer: Trainer, folder: RunFolder) -> bool:
+    """Split batches further where one of several processes ran out of memory in the last part of the run."""
+    parts = folder.noted("split_into")
+    if parts is None or parts <= trainer.stepper.micro_batches:
+        return False
+    trainer.stepper.split_into(parts, Place(trainer.finished_tasks + 1, trainer.epoch + 1, trainer.step))
+    return True
+
+
 def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool, mirror: Mirror | None) -> dict[str, Any]:
     config = job.config
     checkpoints = CheckpointFolder(folder.checkpoints)
@@ -222,14 +235,17 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool, mirror: 
     set_reproducibility(config.trainer)
     keep_freed_memory()
     device = resolve_device(config.device)
-    _start_clean(device)
+    start_clean(device)
     data = _data(config, folder, stored)
     if stored is not None and branches:
         fit_memory(stored, config, data)
     threads = thread_counts(stored.get("thread_counts", []) if stored else [], device)
-    if warning := other_threads(threads):
-        _say(f"{folder.path}: {warning}")
+    counts = process_counts(stored)
+    for warning in (other_threads(threads), other_processes(counts)):
+        if warning:
+            _say(f"{folder.path}: {warning}")
     stop.check()
+    call_others(config, data)
     forecast = forecast_once(config, folder, data.stream.tasks[: config.trainer.max_tasks], device)
     tensorboard = folder.tensorboard if config.tracking.tensorboard else None
     follow = None if mirror is None else mirror.follow
@@ -240,7 +256,7 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool, mirror: 
     versions = {"results_version": version_of_all(parts), "part_versions": parts}
     shares = stored.get("inherited", []) if stored else []
     facts = {"config": job.effective, **versions, "data": data.fingerprint, "thread_counts": threads}
-    facts |= {"inherited": shares} if shares else {}
+    facts |= ({"inherited": shares} if shares else {}) | ({"process_counts": counts} if counts != [1] else {})
     saver = Saver(config.checkpoint, folder, checkpoints, recorder, facts, lambda: time.monotonic() - started)
     display = Display(len(data.stream.tasks[: config.trainer.max_tasks]), config.tracking.progress)
     observer = RunObserver(folder, recorder, display, saver, stop)
@@ -254,12 +270,13 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool, mirror: 
                 text = f"branches off {config.branch.run} after task {config.branch.task}"
             logger.info(text)
             display.line(text)
-        run_explained(trainer, config)
+        split = _split_as_noted(trainer, folder)
+        train_together(trainer, config, taken_up=stored is not None or split)
         seconds = time.monotonic() - started
-        result = build_result(config, job.run_id, trainer, seconds, threads, shares) | {"forecast": forecast}
+        result = build_result(config, job.run_id, trainer, seconds, threads, counts, shares) | {"forecast": forecast}
         recorder.summarise(job.effective, alone=not told_by_sweep(folder.path))
-        counts = trainer.task_end.confusions
-        write_confusions(folder.path, {t: {h: c.numpy() for h, c in heads.items()} for t, heads in counts.items()})
+        tables = trainer.task_end.confusions
+        write_confusions(folder.path, {t: {h: c.numpy() for h, c in heads.items()} for t, heads in tables.items()})
         saver.finish(trainer.state_dict())
     finally:
         display.close()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cil.config.schema import CheckpointConfig
+from cil.distributed.ranks import largest
 from cil.engine.observer import Progress, State
 from cil.records.checkpoint import BETWEEN_TASKS, CheckpointFolder, on_cpu
 from cil.records.folder import RunFolder
@@ -100,6 +101,15 @@ class Saver:
         return {"config": self.facts["config"], "method": state["method"], "task_end": state["task_end"]}
 
 
+def agreed(stop: StopSignals, due: bool = False) -> tuple[int | None, bool]:
+    """(signal that any process of the run has got, whether it is time to save): the same in all of them.
+
+    A meeting of all processes; see cil/distributed/ranks.py.
+    """
+    word = largest(2 * (stop.received or 0) + due)
+    return word // 2 or None, bool(word % 2)
+
+
 class RunObserver:
     """Writes what the trainer reports, shows it, saves it, and stops the run when a signal has come."""
 
@@ -119,10 +129,12 @@ class RunObserver:
         where = {"task": progress.task, "epoch": progress.epoch, "step": progress.step}
         facts = {"tasks": self.display.tasks, "epochs": progress.epochs, "steps": progress.steps}
         self.folder.progress(**where, **facts, share=left.done, seconds_left=left.seconds)
-        self.check(state)
-        if self.saver.due:
+        received, due = agreed(self.stop, self.saver.due)
+        if received or due:
             self.saver.save(state())
             left.pause()
+        if received:
+            raise Interrupted(received)
 
     def on_epoch(self, record: Record) -> None:
         """Write the figures of an epoch."""
@@ -148,10 +160,10 @@ class RunObserver:
 
     def check(self, state: Callable[[], State]) -> None:
         """If a signal has come, save and raise Interrupted."""
-        if self.stop.received is None:
-            return
-        self.saver.save(state())
-        raise Interrupted(self.stop.received)
+        received, _ = agreed(self.stop)
+        if received:
+            self.saver.save(state())
+            raise Interrupted(received)
 
 
 def _show(value: float | None) -> str:

@@ -18,6 +18,8 @@ class OutOfMemory(Exception):
     def __init__(self, message: str, where: dict[str, int]) -> None:
         super().__init__(message)
         self.where = where
+        self.split_into: int | None = None
+        """Into how many micro-batches the run may split its batches when it is continued."""
 
 
 def run_explained(trainer: Trainer, config: RunConfig) -> None:

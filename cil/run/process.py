@@ -1,11 +1,16 @@
 """What is set for a whole training process: how memory is returned, and how many threads compute."""
 
 import ctypes
+import gc
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
+
+from cil.distributed.launch import launched
+from cil.errors import ConfigError
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 _KEPT = 1 << 30
@@ -32,6 +37,15 @@ def keep_freed_memory() -> bool:
     return all(done)
 
 
+def start_clean(device: torch.device) -> None:
+    """Nothing of an earlier job of the process may fill this one's memory or show in its peak."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.set_device(device.index or 0)  # events and pinned memory belong to the current device
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def thread_counts(before: Sequence[int], device: torch.device) -> list[int]:
     """Numbers of CPU threads that a run has been computed with, which move the last bits of results; none elsewhere.
 
@@ -48,4 +62,31 @@ def other_threads(counts: Sequence[int]) -> str | None:
     return (
         f"is computed with several numbers of CPU threads ({', '.join(map(str, counts))}), which moves the last bits "
         f"of sums: it will not equal an unbroken run (OMP_NUM_THREADS={counts[0]} would have gone on as it began)"
+    )
+
+
+def process_counts(stored: Mapping[str, Any] | None) -> list[int]:
+    """Numbers of processes that a run has been trained by, in order; `stored`: the state it continues from.
+
+    Raises ConfigError for another number than before where batches are split: batch-norm then sees other images.
+    """
+    launch = launched()
+    now = 1 if launch is None else launch.processes
+    before = [] if stored is None else stored.get("process_counts", [1])
+    split = 1 if stored is None else stored["trainer"]["cursor"]["micro_batches"]
+    if before and before[-1] != now and split > 1:
+        raise ConfigError(
+            f"resume: memory ran out in this run, and {before[-1]} process(es) now train each batch in {split} parts; "
+            f"{now} would part it otherwise; continue it with {before[-1]}"
+        )
+    return list(dict.fromkeys([*before, now]))
+
+
+def other_processes(counts: Sequence[int]) -> str | None:
+    """A warning for a run that has been trained by several numbers of processes (`process_counts`)."""
+    if len(counts) < 2:
+        return None
+    return (
+        f"is trained by several numbers of processes ({', '.join(map(str, counts))}), which moves the last bits of "
+        "sums: it will not equal an unbroken run"
     )

@@ -34,7 +34,9 @@ class StopSignals:
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: bool = False) -> None:
+        """quiet: say nothing when a signal comes."""
+        self.quiet = quiet
         self.received: int | None = None
         self.ending = False
         """The end of the run is being written down: another signal cannot hasten it."""
@@ -60,7 +62,7 @@ class StopSignals:
         preempted = signal.SIGUSR2 in (signum, self.received)
         if self.received is not None and not preempted and not self.ending:
             raise Interrupted(signum)
-        if self.received is None:
+        if self.received is None and not self.quiet:
             with suppress(OSError):  # a reader that is gone
                 os.write(2, STOPPING)  # not print: the handler may have interrupted one
         # Slurm sends SIGTERM around SIGUSR2: together they still are one warning.

@@ -8,6 +8,7 @@ PLAN is a dictionary as JSON, every key optional:
   clock: seconds by which time.time is set back after each step
   usr2: a handler of SIGUSR2 like submitit's: {note: file for what it finds, folder: the run's, exit: its exit code}
   full: {file: PATH, after: STEP, until: STEP} fills the disk with that file after a step, and empties it again
+  memory: n-th training step, in which the device's memory does not suffice
 """
 
 import fcntl
@@ -31,6 +32,7 @@ PLACES = {
     "data": "cil.run.experiment:build_data",
     "optimizer": "torch.optim:SGD.step",
     "step": "cil.run.live:RunObserver.on_step",
+    "along": "cil.run.together:Along.on_step",
     "evaluation": "cil.methods.tagfex:TagFex.predict",
     "herding": "cil.data.selection:herd",
     "aligned": "cil.engine.task_end:TaskEnd._evaluate",
@@ -101,9 +103,9 @@ def record_batches(path: Path) -> None:
     original = ResidentLoader.train_batches
 
     def recorded(
-        self: Any, indices: Any, targets: Any, batch_size: int, key: Any, start_step: int = 0, views: int = 2
+        self: Any, indices: Any, targets: Any, batch_size: int, key: Any, start_step: int = 0, **more: Any
     ) -> Any:
-        batches = original(self, indices, targets, batch_size, key, start_step, views)
+        batches = original(self, indices, targets, batch_size, key, start_step, **more)
         for step, batch in enumerate(batches, start=start_step):
             pixels = hashlib.sha256(batch.views.cpu().numpy().tobytes()).hexdigest()
             with path.open("a") as file:
@@ -171,6 +173,22 @@ def fill_disk(file: str, after: int, until: int | None = None) -> None:
     after_each_step(fill)
 
 
+def run_out_of_memory(call: int) -> None:
+    import torch
+
+    from cil.engine.step import Stepper
+
+    original, calls = Stepper._backward, [0]
+
+    def short(self: Any, *args: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == call:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+        return original(self, *args)
+
+    Stepper._backward = short  # type: ignore[method-assign]
+
+
 def run(plan: dict[str, Any]) -> None:
     """Plant what the plan says, then be `python -m cil.train`, whose arguments are in sys.argv."""
     faults = Faults([tuple(fault) for fault in plan.get("faults", [])])
@@ -186,6 +204,8 @@ def run(plan: dict[str, Any]) -> None:
         handle_usr2(**plan["usr2"])
     if "full" in plan:
         fill_disk(**plan["full"])
+    if "memory" in plan:
+        run_out_of_memory(plan["memory"])
     try:
         runpy.run_module("cil.train", run_name="__main__", alter_sys=True)
     finally:

@@ -55,15 +55,21 @@ class Running:
     _zygote: Zygote | None = None
 
     def __init__(
-        self, *arguments: str, cwd: Path, plan: Plan | None = None, fresh: bool = False, group: bool = False
+        self,
+        *arguments: str,
+        cwd: Path,
+        plan: Plan | None = None,
+        fresh: bool = False,
+        group: bool = False,
+        environment: dict[str, str] | None = None,
     ) -> None:
         self._output = Path(tempfile.mkdtemp(prefix="cil-faults-")) / "std"
         self._process = None
         if not fresh:
-            self.pid = self.zygote().start(list(arguments), plan, cwd, self._output)
+            self.pid = self.zygote().start(list(arguments), plan, cwd, self._output, environment or {})
             return
         module = ["cil.train"] if plan is None else ["tests.faults.inject", json.dumps(plan)]
-        environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"} | (environment or {})
         command = [sys.executable, "-m", *module, *arguments]
         with open(f"{self._output}.out", "w") as out, open(f"{self._output}.err", "w") as err:
             self._process = subprocess.Popen(

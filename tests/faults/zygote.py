@@ -1,8 +1,8 @@
 """Starts processes quickly: `python -m tests.faults.zygote` imports everything once, then forks on demand.
 
 Each run is a process of its own that can be killed, with its own exit code; only the imports are done beforehand.
-Speaks lines of JSON on stdin and stdout: {"arguments", "plan", "cwd", "stdout", "stderr"} -> its pid, and
-{"wait": pid} -> its exit code (negative: the signal that killed it).
+Speaks lines of JSON on stdin and stdout: {"arguments", "plan", "cwd", "environment", "stdout", "stderr"} -> its pid,
+and {"wait": pid} -> its exit code (negative: the signal that killed it).
 """
 
 import importlib
@@ -18,6 +18,7 @@ from tests.commands import PROJECT
 
 EVERYTHING = (
     "cil.run.experiment",
+    "cil.run.together",
     "cil.methods.tagfex",
     "cil.losses.ant",
     "cil.data.sources.digits",
@@ -40,9 +41,11 @@ class Zygote:
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self._process = subprocess.Popen(command, env=environment, **pipes)
 
-    def start(self, arguments: list[str], plan: dict | None, cwd: Path, output: Path) -> int:
+    def start(
+        self, arguments: list[str], plan: dict | None, cwd: Path, output: Path, environment: dict[str, str]
+    ) -> int:
         paths = {"cwd": str(cwd), "stdout": f"{output}.out", "stderr": f"{output}.err"}
-        return self._ask({"arguments": arguments, "plan": plan or {}, **paths})
+        return self._ask({"arguments": arguments, "plan": plan or {}, "environment": environment, **paths})
 
     def wait(self, pid: int) -> int:
         return self._ask({"wait": pid})
@@ -66,6 +69,7 @@ def become(request: dict) -> None:
         os.dup2(handle, number)
         os.close(handle)
     os.chdir(request["cwd"])
+    os.environ.update(request["environment"])
     sys.argv = ["train", *request["arguments"]]
     from tests.faults.inject import run
 

@@ -1,0 +1,276 @@
+"""One run in several processes: the first one leads, writes and speaks; the others compute along, and write nothing.
+
+The two sides, step by step (docs/distributed.md):
+
+    leader (cil/run/experiment.py)      the others (`follow`)
+    `call_others`: the settings         wait for a call
+    all report their data and device, and go on, or none does
+    `train_together`: where the run is  take it over
+    Trainer.run                         Trainer.run
+    result.json, the next job           wait for the next call
+    `dismiss_others`                    end
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from cil.config.schema import OnOom, RunConfig
+from cil.config.typed import plain, typed
+from cil.data.training import TrainingData
+from cil.distributed import ranks
+from cil.distributed.launch import Launch, launched
+from cil.engine.build import build_data, build_trainer, resolve_device
+from cil.engine.divergence import Diverged
+from cil.engine.loop import Trainer
+from cil.engine.observer import Progress, Record, Silent, State
+from cil.engine.precision import set_reproducibility
+from cil.errors import ConfigError, DataError
+from cil.run.live import agreed
+from cil.run.out_of_memory import OutOfMemory, run_explained
+from cil.run.process import keep_freed_memory, start_clean
+from cil.run.signals import Interrupted, StopSignals
+
+_PATIENCE = timedelta(hours=1)
+"""How long a process waits for the others: as long as a checkpoint on a slow disk may take, and more."""
+_GOODBYE = 5.0
+"""Seconds that the leader waits at the end for the others to have heard of it."""
+_FAILURE, _HEARD = "cil/failure", "cil/heard"
+_store: Any = None
+_calls = 0
+"""How many calls have been said, or heard."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What the leader tells the others of a run."""
+
+    config: RunConfig
+    fingerprint: str
+
+
+class OthersLost(Exception):
+    """Another process of the run has ended, or cannot be reached. One line.
+
+    split_into: as of OutOfMemory, where that was the reason.
+    """
+
+    def __init__(self, message: str, split_into: int | None = None) -> None:
+        super().__init__(message)
+        self.split_into = split_into
+
+
+def join(launch: Launch) -> None:
+    """Meet the other processes. Raises OthersLost."""
+    global _store
+    if dist.is_initialized():
+        return
+    if torch.cuda.is_available() and launch.local_rank < torch.cuda.device_count():
+        torch.cuda.set_device(launch.local_rank)
+    both = torch.cuda.is_available() and dist.is_nccl_available()
+    try:
+        _store, rank, count = next(iter(dist.rendezvous("env://", timeout=_PATIENCE)))
+        # One group for tensors of either kind: what is agreed on the CPU waits for no device.
+        backend = "cpu:gloo,cuda:nccl" if both else "gloo"
+        dist.init_process_group(backend, store=_store, rank=rank, world_size=count, timeout=_PATIENCE)
+    except (RuntimeError, OSError) as error:
+        raise OthersLost(f"the processes of torchrun do not find each other: {_first_line(error)}") from None
+
+
+def call_others(config: RunConfig, data: TrainingData) -> None:
+    """Have the others join the run; nothing where this process works alone.
+
+    Raises ConfigError for settings that several processes cannot have, DataError if one has other images or none,
+    OthersLost if they cannot be reached.
+    """
+    launch = launched()
+    if launch is None:
+        return
+    if config.trainer.compile:
+        raise ConfigError("trainer.compile: true does not work with several processes; valid: false, or one process")
+    join(launch)
+    _say_next(Call(config, data.fingerprint))
+    with ranks.together():
+        _agree(None)
+
+
+def dismiss_others() -> None:
+    """Let the others end, once there is no more work for them."""
+    launch = launched()
+    if launch is not None and launch.rank == 0:
+        with suppress(OthersLost, RuntimeError):
+            join(launch)
+            _say_next(None)
+            # Where no torchrun holds it, the store ends with this process.
+            until = time.monotonic() + _GOODBYE
+            while _store.add(_HEARD, 0) < launch.processes - 1 and time.monotonic() < until:
+                time.sleep(0.05)
+
+
+# Calls go through torchrun's store, not through a message of the group: the others may be in the middle of a step.
+def _say_next(call: Call | None) -> None:
+    global _calls
+    said = None if call is None else {"config": plain(call.config), "fingerprint": call.fingerprint}
+    _store.set(f"cil/call/{_calls}", json.dumps(said))
+    _calls += 1
+
+
+def _hear_next() -> Call | None:
+    global _calls
+    _store.wait([f"cil/call/{_calls}"], timedelta(days=30))
+    said = json.loads(_store.get(f"cil/call/{_calls}"))
+    _calls += 1
+    if said is None:
+        _store.add(_HEARD, 1)
+    return None if said is None else Call(typed(said["config"]), said["fingerprint"])
+
+
+def _agree(problem: str | None) -> None:
+    """Go on if no process has a problem. Raises DataError with that of the first who has one."""
+    for rank, found in enumerate(ranks.everyone(problem)):
+        if found is not None:
+            raise DataError(f"process {rank}: {found}")
+
+
+def train_together(trainer: Trainer, config: RunConfig, taken_up: bool) -> None:
+    """`run_explained` in all processes, from where the leader is; `taken_up`: that is not the start of the run.
+
+    Raises what that does, and OthersLost.
+    """
+    further = 2 * trainer.stepper.micro_batches if config.trainer.on_oom is OnOom.accumulate else None
+    with ranks.together():
+        several = ranks.processes() > 1
+        try:
+            with explained(further):
+                if ranks.from_first(taken_up):
+                    ranks.state_from_first(trainer.state_dict())
+                run_explained(trainer, config)
+        except OutOfMemory as error:
+            error.split_into = further if several else None
+            raise
+
+
+@contextmanager
+def explained(split_into: int | None = None) -> Iterator[None]:
+    """While active, OthersLost stands for what a lost process leads to in the others.
+
+    split_into: what helps if the lost one ran out of memory.
+    """
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        if launched() is None or isinstance(error, torch.OutOfMemoryError) or not _is_of_connection(error):
+            raise
+        why = _told_failure()
+        raise OthersLost(
+            f"another process of this run has ended{': ' + why if why else ' (what it said is above)'}; "
+            "resume=RUN continues from the last checkpoint",
+            split_into if why and "out of memory" in why.lower() else None,
+        ) from None
+
+
+def _is_of_connection(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, OSError | dist.DistBackendError | dist.DistNetworkError) or any(
+        sign in text for sign in ("connection", "gloo", "nccl", "peer", "socket")
+    )
+
+
+def tell_failure(message: str) -> None:
+    """Leave word for the leader of why this process ends."""
+    if _store is not None:
+        with suppress(Exception):
+            _store.set(_FAILURE, message)
+
+
+def _told_failure() -> str | None:
+    with suppress(Exception):
+        if _store is not None and _store.check([_FAILURE]):
+            return str(_store.get(_FAILURE).decode())
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+class Along(Silent):
+    """The observer of a process that follows: stops where the leader does."""
+
+    def __init__(self, stop: StopSignals) -> None:
+        self.stop = stop
+
+    def on_step(self, progress: Progress, state: Callable[[], State]) -> None:
+        """See RunObserver.on_step: what that saves is not needed here, but asking for it may raise Diverged."""
+        del progress
+        self.check(state)
+
+    def on_task(self, record: Record, state: Callable[[], State]) -> None:
+        """See RunObserver.on_task."""
+        del record
+        state()
+
+    def check(self, state: Callable[[], State]) -> None:
+        """See RunObserver.check."""
+        received, due = agreed(self.stop)
+        if received or due:
+            state()
+        if received:
+            raise Interrupted(received)
+
+
+def follow() -> int:
+    """The work of every process but the first; the exit code. Prints nothing but why it ends before its time."""
+    launch = launched()
+    assert launch is not None
+    try:
+        with StopSignals(quiet=True) as stop, explained():
+            join(launch)
+            while (call := _hear_next()) is not None:
+                with suppress(Interrupted, Diverged):
+                    _compute_along(call, stop)
+    except OthersLost:
+        return 1  # the first that ended, or torchrun, has said why
+    except Interrupted as error:
+        return 128 + error.signum
+    except Exception as error:
+        message = f"process {launch.rank}: {type(error).__name__}: {_first_line(error)}"
+        tell_failure(message)
+        print(message, file=sys.stderr, flush=True)
+        # At once: others wait for this process in the middle of a step.
+        os._exit(1)
+    return 0
+
+
+def _compute_along(call: Call, stop: StopSignals) -> None:
+    config, problem, data = call.config, None, None
+    set_reproducibility(config.trainer)
+    keep_freed_memory()
+    with ranks.together():
+        try:
+            device = resolve_device(config.device)
+            start_clean(device)
+            data = build_data(config)
+            if data.fingerprint != call.fingerprint:
+                problem = f"dataset.root={config.dataset.root} has other images here than in the first process"
+        except (ConfigError, DataError) as error:
+            problem = str(error)
+        with suppress(DataError):  # the first process says it
+            _agree(problem)
+            assert data is not None
+            try:
+                trainer = build_trainer(config, data, Along(stop))
+                if ranks.from_first(None):
+                    trainer.load_state_dict(ranks.state_from_first(None))
+                run_explained(trainer, config)
+            finally:
+                data.loader.close()

@@ -1,0 +1,154 @@
+"""Whole runs in several processes: what they leave behind, and what a lost process leads to."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.commands import PROJECT, run
+from tests.distributed.team import Team, resume, train
+from tests.faults import runs
+from tests.faults.runs import (
+    EVERY_STEP,
+    SETTINGS,
+    assert_clean_exit,
+    assert_same_outcome,
+    metrics,
+    result,
+    status,
+)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two processes."""
+    folder = tmp_path_factory.mktemp("pair") / "run"
+    leader, other = train(2, folder)
+    assert_clean_exit(leader, 0)
+    assert_clean_exit(other, 0)
+    assert (other.stdout, other.stderr) == ("", "")
+    return folder
+
+
+def test_a_run_of_two_processes_goes_as_that_of_one(pair, tmp_path):
+    assert runs.train(tmp_path / "one").code == 0
+    ours, theirs = metrics(pair), metrics(tmp_path / "one")
+    assert [(line["kind"], line["task"]) for line in ours] == [(line["kind"], line["task"]) for line in theirs]
+    # The first epoch has three steps: the last bits have had no time to grow.
+    for tag in ("loss/total", "contrast/gap", "contrast/nce", "contrast/violation_rate", "train/top1"):
+        assert ours[0][tag] == pytest.approx(theirs[0][tag], rel=1e-4), tag
+    sizes = ("train_images", "test_images", "exemplars")
+    assert [[task[name] for name in sizes] for task in result(pair)["tasks"]] == [
+        [task[name] for name in sizes] for task in result(tmp_path / "one")["tasks"]
+    ]
+    assert result(pair)["device"]["process_counts"] == [2]
+    assert "process_counts" not in result(tmp_path / "one")["device"]
+
+
+@pytest.mark.parametrize("place", ["along", "optimizer", "evaluation"])
+def test_a_killed_process_ends_all_and_the_run_goes_on_exactly(pair, tmp_path, place):
+    folder = tmp_path / "run"
+    leader, other = train(2, folder, EVERY_STEP, plans={1: {"faults": [[place, 11, signal.SIGKILL]]}})
+    assert other.code == -signal.SIGKILL
+    assert_clean_exit(leader, 1)
+    assert "another process of this run has ended" in leader.stderr
+    assert "resume=RUN" in leader.stderr
+    assert status(folder)["state"] == "failed"
+    for ended in resume(2, folder):
+        assert_clean_exit(ended, 0)
+    assert_same_outcome(folder, pair)
+
+
+def test_a_killed_leader_ends_the_others(pair, tmp_path):
+    folder = tmp_path / "run"
+    leader, other = train(2, folder, EVERY_STEP, plans={0: {"faults": [["step", 9, signal.SIGKILL]]}})
+    assert leader.code == -signal.SIGKILL
+    assert_clean_exit(other, 1)
+    assert [ended.code for ended in resume(2, folder)] == [0, 0]
+    assert_same_outcome(folder, pair)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("place", ["step", "evaluation"])
+def test_a_signal_to_any_process_stops_all_at_the_same_step(pair, tmp_path, rank, place):
+    folder = tmp_path / "run"
+    place = "along" if rank and place == "step" else place
+    leader, other = train(2, folder, plans={rank: {"faults": [[place, 8, signal.SIGTERM]]}})
+    assert_clean_exit(leader, 128 + signal.SIGTERM)
+    assert_clean_exit(other, 0)
+    assert status(folder)["state"] == "interrupted"
+    assert [ended.code for ended in resume(2, folder)] == [0, 0]
+    assert_same_outcome(folder, pair)
+
+
+def test_three_processes_and_batches_smaller_than_that(tmp_path):
+    # Batches of two leave one of three processes without an image, and classes fewer than processes some without any.
+    changes = ("trainer.batch_size=2", "trainer.max_tasks=2", "trainer.init_epochs=1", "trainer.inc_epochs=1")
+    folder = tmp_path / "run"
+    ended = train(3, folder, *changes)
+    assert [one.code for one in ended] == [0, 0, 0], ended[0].text
+    assert runs.train(tmp_path / "one", *changes).code == 0
+    sizes = ("size", "train_images", "test_images", "exemplars")
+    found, expected = (
+        [[task[name] for name in sizes] for task in result(f)["tasks"]] for f in (folder, tmp_path / "one")
+    )
+    assert found == expected
+
+
+def test_another_number_of_processes_is_told(tmp_path):
+    folder = tmp_path / "run"
+    train(2, folder, plans={0: {"faults": [["step", 9, signal.SIGTERM]]}})
+    ended = runs.resume(folder)
+    assert_clean_exit(ended, 0)
+    assert "is trained by several numbers of processes (2, 1)" in ended.stdout
+    assert result(folder)["device"]["process_counts"] == [2, 1]
+
+
+def test_memory_that_runs_out_in_one_process_splits_the_batches_of_all(tmp_path):
+    folder = tmp_path / "run"
+    leader, other = train(2, folder, EVERY_STEP, plans={1: {"memory": 9}})
+    assert_clean_exit(leader, 1)
+    assert other.code == 1
+    assert "process 1: OutOfMemory: out of memory in task 2 of 4" in leader.stderr
+    again = runs.resume(folder)
+    assert_clean_exit(again, 0)
+    assert [event["micro_batches"] for event in result(folder)["memory_events"]] == [2]
+
+
+def test_split_batches_are_not_parted_otherwise(tmp_path):
+    folder = tmp_path / "run"
+    train(2, folder, EVERY_STEP, plans={1: {"memory": 9}})
+    leader, _ = train_on = resume(2, folder)
+    assert [ended.code for ended in train_on] == [0, 0], leader.text
+
+
+def test_wrong_input_ends_all(tmp_path):
+    leader, other = Team(2, *SETTINGS, "loss=infonsee", cwd=tmp_path).wait()
+    assert_clean_exit(other, 0)
+    assert leader.code == 2
+    leader, other = Team(2, *SETTINGS, "-m", "hydra/launcher=joblib", "seed=1,2", cwd=tmp_path).wait()
+    assert_clean_exit(leader, 2)
+    assert "hydra/launcher: joblib starts processes of its own" in leader.stderr
+    leader, other = Team(2, *SETTINGS, "trainer.compile=true", cwd=tmp_path).wait()
+    assert_clean_exit(leader, 2)
+    assert "trainer.compile: true does not work with several processes" in leader.stderr
+
+
+def test_a_sweep_runs_each_job_in_all_processes_and_skips_what_is_finished(tmp_path):
+    sweep = (*SETTINGS, "-m", "seed=1,2", "name=pairs", "trainer.max_tasks=1")
+    sweep = tuple(text for text in sweep if text != "trainer.max_tasks=4")
+    assert [ended.code for ended in Team(2, *sweep, cwd=tmp_path).wait()] == [0, 0]
+    results = sorted((tmp_path / "outputs" / "sweeps" / "pairs").glob("*/result.json"))
+    assert [result(path.parent)["device"]["process_counts"] for path in results] == [[2], [2]]
+    leader, other = Team(2, *sweep, cwd=tmp_path).wait()
+    assert leader.stdout.count("skipped") >= 2, leader.text
+    assert other.code == 0
+
+
+@pytest.mark.slow
+def test_torchrun(pair, tmp_path):
+    folder = tmp_path / "run"
+    arguments = ("--nproc_per_node=2", "--master_port=0", "-m", "cil.train", *SETTINGS, f"hydra.run.dir={folder}")
+    ended = run("torch.distributed.run", *arguments, cwd=PROJECT)
+    assert ended.returncode == 0, ended.stderr
+    assert_same_outcome(folder, pair)
