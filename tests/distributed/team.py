@@ -46,5 +46,5 @@ def train(count: int, folder: Path, *overrides: str, plans: dict[int, dict[str, 
     return Team(count, *arguments, cwd=folder.parent, plans=plans).wait()
 
 
-def resume(count: int, folder: Path) -> list[Ended]:
-    return Team(count, f"resume={folder}", cwd=folder.parent).wait()
+def resume(count: int, folder: Path, plans: dict[int, dict[str, Any]] | None = None) -> list[Ended]:
+    return Team(count, f"resume={folder}", cwd=folder.parent, plans=plans).wait()
