@@ -35,6 +35,7 @@ from cil.config.schema_loss import ScheduleUnit as ScheduleUnit
 from cil.config.schema_memory import MemoryConfig as MemoryConfig
 from cil.config.schema_memory import MemoryPolicy as MemoryPolicy
 from cil.config.schema_memory import MemorySelection as MemorySelection
+from cil.config.schema_memory import PruneConfig as PruneConfig
 from cil.config.schema_memory import TeacherConfig as TeacherConfig
 from cil.config.schema_method import METHOD_SCHEMAS as METHOD_SCHEMAS
 from cil.config.schema_method import BicConfig as BicConfig
@@ -301,6 +302,8 @@ class RunConfig:
     """Exemplars."""
     teacher: TeacherConfig = group(TeacherConfig, used=_CONTRASTS, by_method=True)
     """What is distilled from."""
+    prune: PruneConfig = group(PruneConfig, by_method=True)
+    """What is left of a network when its task ends."""
     optimizer: OptimizerConfig = group(OptimizerConfig)
     """Optimiser and learning-rate steps."""
     trainer: TrainerConfig = group(TrainerConfig)

@@ -6,7 +6,7 @@ from cil.report.compare import ALPHA, VariantComparison, effect_text, p_text, si
 from cil.report.conclusion import head_notes
 from cil.report.document import Document, Paragraph, Table
 from cil.report.fairness import primary_figure
-from cil.report.figures import ACCURACIES, DYNAMICS, SIZES, VAL, Figure, figure_of, figure_value, time_figure
+from cil.report.figures import ACCURACIES, DYNAMICS, SIZES, UNPRUNED, VAL, Figure, figure_of, figure_value, time_figure
 from cil.report.groups import Group, Problem, group_text
 from cil.report.matched import matched_lines
 
@@ -14,7 +14,9 @@ from cil.report.matched import matched_lines
 def table_figures(problem: Problem) -> list[Figure]:
     """The figures shown for a problem: validation ones first where every run has them; sizes where some run does."""
     val = [figure_of(f"{VAL}{figure.key}") for figure in ACCURACIES[:2]] if problem.has_val else []
-    sizes = SIZES if has_sizes(problem) else ()
+    sizes = [*SIZES] if has_sizes(problem) else []
+    if any(figure_value(run, UNPRUNED[0].key) is not None for run in problem.runs):
+        sizes += UNPRUNED
     duration = time_figure([figure_value(run, "hours") for run in problem.runs])
     return [*val, *ACCURACIES, *DYNAMICS, *sizes, duration]
 
@@ -37,8 +39,8 @@ def cell(figure: Figure, group: Group) -> str:
     """
     summary = group.summary(figure.key)
     if summary.mean is None:
-        return "-" if figure in SIZES else ""
-    plain = summary.deviation is None or (figure in SIZES and not summary.deviation)
+        return "-" if figure in (*SIZES, *UNPRUNED) else ""
+    plain = summary.deviation is None or (figure in (*SIZES, *UNPRUNED) and not summary.deviation)
     spread = "" if plain else f" ± {figure.show(summary.deviation)}"
     count = "" if summary.n == len(group.runs) else f" (n = {summary.n})"
     return f"{figure.show(summary.mean)}{spread}{count}"
