@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from cil.config.schema import RunConfig
+from cil.engine.metrics import by_task
 from cil.evaluate.corruptions import STRENGTHS
 from cil.evaluate.features import embedded, linear_probe, per_class
-from cil.evaluate.measures import PARTS, by_task, calibration, linear_cka, mean_cosine
+from cil.evaluate.measures import PARTS, calibration, linear_cka, mean_cosine
 from cil.evaluate.network import Bench
 from cil.records.result import device_facts, git_commit, versions
 from cil.trained.folder import StoredRun
