@@ -41,6 +41,25 @@ def test_the_same_folder_again_trains_nothing_and_another_setting_is_refused(fin
         cil.train("seed=4", folder=folder, **QUICK)
 
 
+@pytest.mark.parametrize("kind", ["folder of notes", "file", "result of something else"])
+def test_a_place_that_holds_no_run_is_refused_and_left_as_it_is(tmp_path, kind: str):
+    place = tmp_path / "place"
+    file = place if kind == "file" else place / ("result.json" if kind.startswith("result") else "notes.txt")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("mine")
+
+    with pytest.raises(ConfigError, match="place: holds files of something else; choose an empty folder") as error:
+        cil.train(folder=place, **QUICK)
+
+    assert "\n" not in str(error.value)
+    assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["mine"]
+
+
+def test_an_empty_folder_is_taken(tmp_path):
+    (tmp_path / "run").mkdir()
+    assert cil.train(folder=tmp_path / "run", **QUICK).state == "finished"
+
+
 def test_without_a_folder_it_goes_below_outputs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
