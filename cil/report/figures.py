@@ -87,6 +87,27 @@ def figure_of(key: str) -> Figure:
     return _BY_KEY.get(key) or Figure(key, key, unit="", digits=4)
 
 
+NOT_ESTIMABLE = "not estimable"
+
+
+def estimable(figure: Figure, low: float | None, high: float | None) -> bool:
+    """Whether an interval of differences says anything: not where it holds 0 and goes beyond 100 points to a side, as
+    two seeds can give it. No two accuracies differ by more.
+    """
+    if low is None or high is None or figure.unit != "%":
+        return True
+    return low > 0 or high < 0 or max(-low, high) * figure.scale <= 100
+
+
+def interval_text(figure: Figure, low: float | None, high: float | None, between: str = "..") -> str:
+    """'-0.10..0.90'; blank without an interval."""
+    if low is None or high is None:
+        return ""
+    if not estimable(figure, low, high):
+        return NOT_ESTIMABLE
+    return f"{figure.show(low)}{between}{figure.show(high)}"
+
+
 def time_figure(hours: Sequence[float | None]) -> Figure:
     """The duration of runs, in the unit that suits the longest of them: no column of 0.00 hours."""
     longest = max((value for value in hours if value is not None), default=1.0)

@@ -6,7 +6,18 @@ from cil.report.compare import ALPHA, VariantComparison, effect_text, p_text, si
 from cil.report.conclusion import head_notes
 from cil.report.document import Document, Paragraph, Table
 from cil.report.fairness import primary_figure
-from cil.report.figures import ACCURACIES, DYNAMICS, SIZES, UNPRUNED, VAL, Figure, figure_of, figure_value, time_figure
+from cil.report.figures import (
+    ACCURACIES,
+    DYNAMICS,
+    SIZES,
+    UNPRUNED,
+    VAL,
+    Figure,
+    figure_of,
+    figure_value,
+    interval_text,
+    time_figure,
+)
 from cil.report.groups import Group, Problem, group_text
 from cil.report.matched import matched_lines
 
@@ -123,7 +134,7 @@ def _effect_table(comparisons: Sequence[VariantComparison], key: str) -> Table:
     for c in comparisons:
         one = c.by_figure[key]
         test = one.test
-        interval = "" if test is None or test.low is None else f"{figure.show(test.low)}..{figure.show(test.high)}"
+        interval = "" if test is None else interval_text(figure, test.low, test.high)
         improved = "" if test is None or one.improved is None else f"{one.improved}/{test.n}"
         pairs = f"{0 if test is None else test.n}" + (f" ({'; '.join(c.missing)})" if c.missing else "")
         differs = "; ".join(c.differing) or "nothing that is recorded"
@@ -155,8 +166,8 @@ def _other_effects(comparisons: Sequence[VariantComparison], key: str) -> Table:
                 cells.append("")
                 continue
             text = figure.show(test.mean, signed=True) + (MARK if significant(one) else "")
-            if test.low is not None:
-                text += f" [{figure.show(test.low)}..{figure.show(test.high)}] p {p_text(one.p_holm)}"
+            if interval := interval_text(figure, test.low, test.high):
+                text += f" [{interval}] p {p_text(one.p_holm)}"
             cells.append(text + (f", {one.improved}/{test.n}" if one.improved is not None else ""))
         rows.append([comparison.variant.label, *cells])
     note = "Δ [95 % CI] p (Holm, over the variants, each figure by itself), seeds improved. Less forgetting is better."
