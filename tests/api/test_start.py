@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +87,14 @@ def test_values_of_python_are_written_as_overrides(finished: Finished):
 def test_what_is_not_one_run_is_refused(overrides: list[str], settings: dict, message: str):
     with pytest.raises(ConfigError, match=message):
         cil.train(*overrides, **settings)
+
+
+@pytest.mark.parametrize("key", ["resume", "rerun"])
+def test_the_folder_of_a_run_is_given_by_name_too(finished: Finished, tmp_path, key: str):
+    with pytest.raises(ConfigError, match=f"^{key}: /no/such run is not a folder"):
+        cil.train(**{key: Path("/no/such run")})
+    with pytest.raises(ConfigError, match=r"split\.base"):  # the folder is found, the setting is wrong
+        cil.train(**{key: str(finished.path), "split__base": "two"})
 
 
 def test_the_module_of_the_command_is_the_function():
