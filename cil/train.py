@@ -16,8 +16,8 @@ from cil.config.locations import config_dir
 from cil.distributed.launch import launched
 from cil.errors import ConfigError, DataError
 from cil.planning.plan import VERSION_BASE, Plan, plan
+from cil.records.output import lasting_output
 from cil.run.job import SingleRunFailed, continue_run, refuse_edited_list, repeat_run, run_job
-from cil.run.output import lasting_output
 from cil.run.signals import Interrupted, signals_raise
 from cil.sweep.dry_run import show_plan
 from cil.sweep.optimised import best_text, prepare, split_warnings

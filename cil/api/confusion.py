@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cil.engine.metrics import by_task
 from cil.trained.folder import ClassInfo
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-
-MAX_NAMES = 40
-"""Up to this many rows are called by name in a picture."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Confusion:
 
     def by_task(self) -> "Confusion":
         """Summed to tasks."""
-        summed = np.add.reduceat(np.add.reduceat(self.counts, self.starts, axis=0), self.starts, axis=1)
+        summed = by_task(self.counts, self.starts)
         numbers = range(1, len(self.starts) + 1)
         return Confusion(summed, [str(number) for number in numbers], "task", list(range(len(summed))), self.task)
 
@@ -62,7 +60,7 @@ class Confusion:
         """Draw it, into matplotlib `axes` or a figure of its own; returns the figure."""
         from matplotlib.figure import Figure
 
-        from cil.records.pictures import draw_confusion
+        from cil.records.pictures import MAX_NAMES, draw_confusion
 
         if axes is None:
             named = len(self.names) <= MAX_NAMES

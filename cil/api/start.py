@@ -23,7 +23,7 @@ def train(*overrides: str, folder: str | Path | None = None, **settings: Any) ->
     from cil.planning.plan import plan
     from cil.run.job import start_run
 
-    words = [*overrides, *(f"{key.replace('__', '.')}={_written(value)}" for key, value in settings.items())]
+    words = [*overrides, *(_override(key, value) for key, value in settings.items())]
     hydra = next((word for word in words if word.startswith(("hydra.", "hydra/", "-"))), None)
     if hydra is not None:
         raise ConfigError(f"{hydra}: cil.train starts one run without Hydra; give its place as folder=")
@@ -35,6 +35,11 @@ def train(*overrides: str, folder: str | Path | None = None, **settings: Any) ->
     if planned.resume is not None and folder is not None:
         raise ConfigError("folder: stands beside resume, which goes on in its own folder; leave one out")
     return load(start_run(planned, None if folder is None else Path(folder)))
+
+
+def _override(key: str, value: Any) -> str:
+    """KEY=VALUE. A run's folder is taken as it stands, without Hydra's quotes."""
+    return f"{key}={value}" if key in ("resume", "rerun") else f"{key.replace('__', '.')}={_written(value)}"
 
 
 def _written(value: Any) -> str:

@@ -10,7 +10,7 @@ from cil.config.class_list import names_hash
 from cil.config.methods import available_methods
 from cil.config.parts import FIRST, part_versions
 from cil.config.presets import DEFAULT_MARGIN
-from cil.config.usage import flat, key_facts, trains, unused_by_method, why_unused
+from cil.config.usage import flat, key_facts, put, trains, unused_by_method, why_unused
 from cil.errors import ConfigError
 
 NOT_IN_IDENTITY = (
@@ -48,8 +48,7 @@ def training_id(effective: dict[str, Any]) -> str:
     """`run_id`, but the same for runs that train alike and only measure their statistics otherwise."""
     alike = deepcopy(effective)
     for key in probes(effective):
-        group, _, last = key.rpartition(".")
-        (alike[group] if group else alike)[last] = PROBE_DEFAULTS[key]
+        put(alike, key, PROBE_DEFAULTS[key])
     return run_id(alike)
 
 

@@ -1,4 +1,6 @@
-"""Schema of what is kept of earlier tasks: exemplars and teacher; part of cil/config/schema.py, which exports it."""
+"""Schema of what is kept of earlier tasks: exemplars, teacher, pruned networks; part of cil/config/schema.py, which
+exports it.
+"""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -50,3 +52,11 @@ class TeacherConfig:
         1, rule=at_least(1), neutral=1, needed=ALWAYS, off=1, tried=NOT_TRIED, inherited=True
     )
     """The teacher is the mean of the weights at the end of each of the last K epochs of its task. 1: of the last."""
+
+
+@dataclass
+class PruneConfig:
+    """Pruning of TagFex's task-specific nets by geometric median when a task ends (TagFex-P)."""
+
+    ratio: float | None = key(0.0, rule=BELOW_ONE, neutral=0.0, needed=ALWAYS, off=0.0, tried=NOT_TRIED, inherited=True)
+    """Share of the filters of each block's first convolution that is removed for good, rounded down. 0: none."""

@@ -196,3 +196,9 @@ def flat(nested: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in nested.items():
         values |= {f"{name}.{key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
     return values
+
+
+def put(nested: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key of a plain configuration, in place. Raises KeyError where it has no such group."""
+    group, _, name = key.rpartition(".")
+    (nested[group] if group else nested)[name] = value

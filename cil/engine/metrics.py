@@ -8,6 +8,8 @@ with fewer than 6 classes, nearest-mean figures without exemplars).
 import copy
 from collections.abc import Sequence
 
+import numpy as np
+
 from cil.methods.heads import CLASSIFIER
 
 Row = list[float | None]
@@ -53,6 +55,12 @@ def figure_name(figure: str, kind: str) -> str:
     """E.g. ("last", "nme_top1") -> "nme_last_top1"."""
     head, underscore, top = kind.rpartition("_")
     return f"{head}{underscore}{figure}_{top}"
+
+
+def by_task(counts: np.ndarray, starts: Sequence[int]) -> np.ndarray:
+    """Class counts [C, C] summed to tasks [T, T]; `starts`: the first class of each task."""
+    summed: np.ndarray = np.add.reduceat(np.add.reduceat(counts, starts, axis=0), starts, axis=1)
+    return summed
 
 
 class AccuracyHistory:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -39,6 +39,11 @@ def model_size(method: Method) -> ModelSize:
 def sizes_by_task(config: RunConfig, task_sizes: Sequence[int]) -> list[ModelSize]:
     """The model's size after each task of so many classes, without training and without a random number."""
     return list(_sizes_by_task(_network_settings(config), tuple(task_sizes)))
+
+
+def unpruned(config: RunConfig) -> RunConfig:
+    """The same configuration without pruning."""
+    return replace(config, prune=replace(config.prune, ratio=0.0))
 
 
 def _network_settings(config: RunConfig) -> str:

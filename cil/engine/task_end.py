@@ -19,7 +19,7 @@ from cil.engine.evaluate import Evaluator, Scores, evaluation_heads
 from cil.engine.learning_speed import LearningSpeed
 from cil.engine.memory_budget import make_memory
 from cil.engine.metrics import AccuracyHistory, figure_name
-from cil.engine.model_size import model_size
+from cil.engine.model_size import model_size, sizes_by_task, unpruned
 from cil.engine.picture_data import PictureData
 from cil.methods.base import Method
 from cil.seeding import generator
@@ -57,10 +57,11 @@ class TaskEnd:
         """Task -> head -> test images int32 [C, C] of class (row) taken for class (column), after that task."""
 
     def finish(self, task: Task, epoch_record: Record, facts: Record) -> Record:
-        """Memory, the method's own end of the task, evaluation, in this order.
+        """End of the training, memory, the method's own end of the task, evaluation, in this order.
 
         Completes `epoch_record` and returns the task's record; `figures` in it is what is to be drawn, and not kept.
         """
+        self.method.end_training()
         self._update_memory(task)
         prototypes = self._prototypes(task)
         if prototypes is not None:
@@ -89,14 +90,21 @@ class TaskEnd:
         record = self._record(task) | facts
         indices, targets = self._at_hand(task)
         pictures = self.pictures.collect(self.method, tasks, scores["test"], indices, targets)
-        self.task_records.append(record | self._costs())
+        self.task_records.append(record | self._costs(task))
         return record | {"figures": pictures}
 
-    def _costs(self) -> Record:
-        """What has to be kept to predict after the task, and for the tasks to come."""
+    def _costs(self, task: Task) -> Record:
+        """What has to be kept to predict after the task, and for the tasks to come; with pruning also what the model
+        would be without.
+        """
         model = model_size(self.method)
         exemplars = len(self.memory) * image_bytes(self.config.dataset.image_size)
-        return {"parameters": model.parameters, "model_bytes": model.bytes, "exemplar_bytes": exemplars}
+        costs = {"parameters": model.parameters, "model_bytes": model.bytes, "exemplar_bytes": exemplars}
+        if self.config.prune.ratio:
+            sizes = [one.size for one in self.data.stream.tasks[: self.config.trainer.max_tasks]]
+            whole = sizes_by_task(unpruned(self.config), sizes)[task.number - 1]
+            costs |= {"unpruned_parameters": whole.parameters, "unpruned_bytes": whole.bytes}
+        return costs
 
     def _at_hand(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
         """(indices, targets) of the task's train images and of the exemplars of earlier classes."""

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from cil.config.schema import RunConfig
+from cil.engine.metrics import by_task
 from cil.evaluate.corruptions import STRENGTHS
 from cil.evaluate.features import embedded, linear_probe, per_class
-from cil.evaluate.measures import PARTS, by_task, calibration, linear_cka, mean_cosine
+from cil.evaluate.measures import PARTS, calibration, linear_cka, mean_cosine
 from cil.evaluate.network import Bench
 from cil.records.result import device_facts, git_commit, versions
 from cil.trained.folder import StoredRun
@@ -83,6 +84,22 @@ def _evaluate(bench: Bench, request: Request, tasks: list[int], say: Callable[[s
     record["confusion_of_tasks"] = {head: by_task(c, starts).tolist() for head, c in scores.confusions.items()}
     if "matrix" in request.parts or "drift" in request.parts:
         record |= _over_tasks(bench, request, tasks, model, say)
+    if _OF_OUTPUTS.intersection(request.parts):
+        _look_at_outputs(bench, request, model, found, say)
+    if "corruptions" in request.parts:
+        record["corruptions"] = _corruptions(bench, model, known, say)
+    return found
+
+
+_OF_OUTPUTS = {"calibration", "probe", "embedding"}
+"""Parts that are about scores and features of every test image; the others only count hits."""
+
+
+def _look_at_outputs(
+    bench: Bench, request: Request, model: TrainedModel, found: Evaluation, say: Callable[[str], None]
+) -> None:
+    """Add the parts of _OF_OUTPUTS to what was found."""
+    record, known = found.record, bench.run.tasks[request.task - 1].known
     outputs = bench.outputs(model, "test", 0, known)
     if "calibration" in request.parts:
         record["calibration"] = asdict(calibration(outputs.logits, outputs.targets))
@@ -96,9 +113,6 @@ def _evaluate(bench: Bench, request: Request, tasks: list[int], say: Callable[[s
         found.arrays["embedding"] = embedded(outputs.features[few], request.embedding, bench.config.seed)
         found.arrays["embedding_classes"] = outputs.targets[few]
         record["embedding"] = {"kind": request.embedding, "images": len(few)}
-    if "corruptions" in request.parts:
-        record["corruptions"] = _corruptions(bench, model, known, say)
-    return found
 
 
 def _by_class(run: StoredRun, total: np.ndarray, hits: dict[str, np.ndarray | None]) -> list[Record]:

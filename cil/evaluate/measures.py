@@ -62,9 +62,3 @@ def mean_cosine(before: np.ndarray, after: np.ndarray) -> float | None:
     x, y = before.astype(np.float64), after.astype(np.float64)
     norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
     return float(((x * y).sum(axis=1) / np.maximum(norms, 1e-12)).mean())
-
-
-def by_task(counts: np.ndarray, starts: list[int]) -> np.ndarray:
-    """Class counts [C, C] summed to tasks [T, T]; `starts`: the first class of each task."""
-    summed: np.ndarray = np.add.reduceat(np.add.reduceat(counts, starts, axis=0), starts, axis=1)
-    return summed

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cil.evaluate.evaluation import Evaluation
-from cil.records.pictures import draw_confusion, literal
+from cil.records.pictures import MAX_NAMES, draw_confusion, literal
 from cil.trained.folder import StoredRun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DPI = 150
-MAX_NAMES = 40
-"""Up to this many classes are called by name."""
 
 
 def write_pictures(folder: Path, run: StoredRun, found: Evaluation) -> list[Path]:

@@ -86,8 +86,8 @@ class Method(ABC):
     """A class-incremental-learning method.
 
     Call order: for each task `begin_task`; for each of its phases (usually one) `begin_phase`, and for each epoch
-    of it `begin_epoch`, `network`, `loss` and `end_step` for each batch, `end_epoch`; then, once the exemplars have
-    been chosen, `end_task` and the evaluation. `predict` may be called any time in between.
+    of it `begin_epoch`, `network`, `loss` and `end_step` for each batch, `end_epoch`; then `end_training` and, once the
+    exemplars have been chosen, `end_task` and the evaluation. `predict` may be called any time in between.
     """
 
     network: nn.Module
@@ -135,6 +135,11 @@ class Method(ABC):
 
     def end_epoch(self, means: Mapping[str, Mapping[str, float | None]]) -> None:
         """See the epoch's means of the terms (group `loss`) and of `StepOutput.stats`; None where no batch had data."""
+
+    def end_training(self) -> None:
+        """See that the last step of the task is done; the exemplars are chosen after it. Replaces tensors, like
+        `end_task`.
+        """
 
     def end_task(self) -> None:
         """Finish the present task, before it is evaluated.

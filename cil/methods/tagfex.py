@@ -26,6 +26,7 @@ USES = (
     "backbone.projector_out",
     "memory",
     "teacher",
+    "prune",
 )
 
 
@@ -41,7 +42,7 @@ class TagFex(Method):
         self.settings = config.method
         self.contrastive_loss = None if config.loss.name is None else make_loss(config.loss)
         self.schedule = MarginSchedule(config.margin_schedule, config.ant_margin) if self.contrastive_loss else None
-        self.network = TagFexNet(config.backbone, config.method, self.stream)
+        self.network = TagFexNet(config.backbone, config.method, self.stream, config.prune.ratio or 0.0)
         self.average = WeightAverage(config.teacher.average_last or 1)
         self.prototypes: Tensor | None = None
         """Mean embeddings of the classes of earlier tasks, [C, D], where the loss wants them."""
@@ -159,7 +160,7 @@ class TagFex(Method):
     def deployed(self) -> Sequence[nn.Module]:
         """The task-specific nets and the classifier: all else is there for the training alone."""
         assert self.network.classifier is not None
-        return [self.network.ts_nets, self.network.classifier]
+        return [self.network.kept_ts_nets(), self.network.classifier]
 
     def loss_weights(self) -> dict[str, float]:
         """Weights by term: the bracket of contrast and distill is shared in proportion to the old classes."""
@@ -175,6 +176,10 @@ class TagFex(Method):
             "trans_cls": c.trans_cls_weight,
             "transfer": c.transfer_weight,
         }
+
+    def end_training(self) -> None:
+        """Prune the net of the task (TagFex-P), so that exemplars, class means and evaluation are of what is kept."""
+        self.network.prune()
 
     def end_task(self) -> None:
         """Align the new classifier rows with the old ones."""
@@ -210,19 +215,27 @@ class TagFex(Method):
         return 12.0 if task == 1 else 12.0 + 2 * task
 
     def state_dict(self) -> dict[str, Any]:
-        """Network, margin state, and the mean weights for the next teacher as far as they are known."""
+        """Network, margin state, the mean weights for the next teacher as far as they are known, and what the next
+        task-specific net starts from where the last one has been pruned.
+        """
         own = {"previous_gap": self.previous_gap} | self.average.state_dict()
+        if self.network.unpruned is not None:
+            own["unpruned"] = self.network.unpruned
         if self.prototypes is not None:
             own["prototypes"] = self.prototypes
         return super().state_dict() | own
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Strict: a missing or unexpected tensor is an error."""
+        start, device = state.get("unpruned"), next(self.network.parameters()).device
+        if start is not None:
+            self.network.prune()  # for the shapes
+            self.network.unpruned = [tensor.to(device) for tensor in start]
         super().load_state_dict(state)
         self.previous_gap = state["previous_gap"]
         self.average.load_state_dict(state)
         stored = state.get("prototypes")
-        self.prototypes = None if stored is None else stored.to(next(self.network.parameters()).device)
+        self.prototypes = None if stored is None else stored.to(device)
 
 
 METHOD = TagFex

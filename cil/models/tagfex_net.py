@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cil.config.schema import BackboneConfig, BranchInit, TagFexConfig
 from cil.models.attention import MergeAttention, tokens
 from cil.models.heads import aligned_weight, fresh_linear, grown_linear
+from cil.models.pruning import pruned
 from cil.models.resnet import ResNet, make_backbone, pool
 
 StreamFactory = Callable[[str], torch.Generator]
@@ -50,10 +51,13 @@ class Teacher(nn.Module):
 class TagFexNet(nn.Module):
     """One task-agnostic net, one task-specific net a task, and the heads around them. Starts without a task."""
 
-    def __init__(self, backbone: BackboneConfig, config: TagFexConfig, stream: StreamFactory) -> None:
+    def __init__(
+        self, backbone: BackboneConfig, config: TagFexConfig, stream: StreamFactory, prune_ratio: float = 0.0
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.config = config
+        self.prune_ratio = prune_ratio
         self.ta_net = make_backbone(backbone, stream("ta_net"))
         self.width = self.ta_net.width
         assert backbone.projector_hidden is not None and backbone.projector_out is not None
@@ -74,6 +78,10 @@ class TagFexNet(nn.Module):
         """Classes so far (C_t)."""
         self.old = 0
         """Classes of earlier tasks (C_{t-1})."""
+        self.pruned = 0
+        """How many task-specific nets are pruned: the first ones."""
+        self.unpruned: list[Tensor] | None = None
+        """Parameters that the newest one had before it was pruned, from which the next one starts."""
 
     def grow(self, new_classes: int, stream: StreamFactory) -> None:
         """Begin a task of `new_classes` classes: freeze what is old, add what is new.
@@ -85,8 +93,12 @@ class TagFexNet(nn.Module):
         first = not self.ts_nets
         if not first:
             self.teacher = Teacher(self.ta_net, self.projector)
+        newest = self._new_ts_net(stream("ts_net"))
+        if not first:
+            self.prune()  # was done when the task ended, unless the network is only built, to be loaded or measured
             self.ts_nets[-1].requires_grad_(False)
-        self.ts_nets.append(self._new_ts_net(stream("ts_net")))
+        self.unpruned = None
+        self.ts_nets.append(newest)
         inputs = len(self.ts_nets) * self.width
         if first or self.classifier is None:
             self.classifier = fresh_linear(inputs, self.known, stream("classifier"))
@@ -95,6 +107,25 @@ class TagFexNet(nn.Module):
             self._new_transfer_parts(new_classes, stream)
         self.to(like)
         self.train(self.training)
+
+    def prune(self) -> None:
+        """Replace the newest task-specific net by a smaller one, where pruning is on and has not been done yet."""
+        if not self.prune_ratio or self.pruned == len(self.ts_nets):
+            return
+        whole = self.ts_nets[-1]
+        assert isinstance(whole, ResNet)
+        # A new module: a checkpoint taken just before keeps the old tensors.
+        self.ts_nets[-1] = pruned(whole, self.prune_ratio)
+        self.pruned += 1
+        self.unpruned = [parameter.detach() for parameter in whole.parameters()]
+
+    def kept_ts_nets(self) -> nn.ModuleList:
+        """The task-specific nets as they are after the present task; before its end, the newest one is a copy."""
+        if not self.prune_ratio or self.pruned == len(self.ts_nets):
+            return self.ts_nets
+        *older, newest = self.ts_nets
+        assert isinstance(newest, ResNet)
+        return nn.ModuleList([*older, pruned(newest, self.prune_ratio)])
 
     def taught(self) -> dict[str, Tensor]:
         """What the next teacher is a copy of, by the teacher's names; the live tensors."""
@@ -120,7 +151,8 @@ class TagFexNet(nn.Module):
             return net
         share = self.config.init_factor if self.config.init is BranchInit.interpolate else 1.0
         # Parameters only: batch-norm statistics start fresh.
-        sources = zip(net.parameters(), self.ts_nets[-1].parameters(), self.ta_net.parameters(), strict=True)
+        last = self.ts_nets[-1].parameters() if self.unpruned is None else self.unpruned
+        sources = zip(net.parameters(), last, self.ta_net.parameters(), strict=True)
         for new, previous, agnostic in sources:
             new.copy_(previous if share == 1.0 else share * previous + (1 - share) * agnostic)
         return net

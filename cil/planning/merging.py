@@ -17,7 +17,7 @@ import yaml
 from cil.config.identity import PROBE_DEFAULTS, probes, run_id, training_id
 from cil.config.names import show
 from cil.config.typed import flat, typed
-from cil.config.usage import why_not_trained
+from cil.config.usage import put, why_not_trained
 from cil.errors import ConfigError
 from cil.planning.jobs import Job
 from cil.planning.stored import stored_config
@@ -89,8 +89,7 @@ def _with_probes(job: Job, values: Probes) -> Job:
         return job
     effective = deepcopy(job.effective)
     for key, value in changed.items():
-        group, _, last = key.rpartition(".")
-        (effective[group] if group else effective)[last] = value
+        put(effective, key, value)
     return replace(
         job,
         config=typed(effective),

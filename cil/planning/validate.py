@@ -34,6 +34,7 @@ def validate(config: RunConfig) -> list[str]:
     _check_selection(config.memory)
     _check_schedule(config.margin_schedule)
     _check_model(config)
+    _check_pruning(config)
     _check_images(config)
     _check_optimizer(config)
     tasks = len(_check_classes(config)[: config.trainer.max_tasks])
@@ -113,6 +114,16 @@ def _check_model(config: RunConfig) -> None:
         raise ConfigError(
             f"method.attention_heads: {heads} does not divide the {width} features of {config.backbone.name}; "
             f"valid: {valid}"
+        )
+
+
+def _check_pruning(config: RunConfig) -> None:
+    """The widest convolutions have as many filters as the backbone has features."""
+    ratio, width = config.prune.ratio, FEATURE_WIDTHS[config.backbone.name]
+    if ratio and ratio * width < 1:
+        raise ConfigError(
+            f"prune.ratio: {ratio:g} removes no filter of {config.backbone.name}, whose widest layers have {width}; "
+            f"valid: 0 (off), or {1 / width:g} and more"
         )
 
 

@@ -21,6 +21,11 @@ def epoch_warnings(config: RunConfig, tasks: int) -> list[str]:
         if late:
             warnings.append(f"optimizer.{prefix}_milestones: {_listed(late)} never acts, {phase}: {epochs} epochs")
         warnings += _margin_warnings(config, phase, epochs)
+        last = config.teacher.average_last
+        if last is not None and last > epochs and tasks > 1:
+            warnings.append(
+                f"teacher.average_last: {last} is more than the {epochs} epochs of {phase}; the mean is of all of them"
+            )
     return warnings
 
 

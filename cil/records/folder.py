@@ -175,6 +175,15 @@ def remove_if_unused(folder: Path) -> bool:
     return True
 
 
+def refuse_foreign(folder: Path) -> None:
+    """Raises ConfigError where something else than a run lies there: what a run writes must not be mixed with it."""
+    if (folder / "config.yaml").is_file():
+        return  # its content is looked at when it is read
+    foreign = {path.name for path in folder.iterdir()} - _START_FILES if folder.is_dir() else set()
+    if foreign or holds_work(folder) or (folder.exists() and not folder.is_dir()):
+        raise ConfigError(f"{folder}: holds files of something else; choose an empty folder, or one that holds a run")
+
+
 def refuse_unfinished(folder: Path) -> None:
     """Raises ConfigError where a run was begun: a new one must not overwrite it."""
     if holds_work(folder) and not (folder / "config.yaml").is_file():

@@ -20,6 +20,8 @@ DPI = 100
 COLOURS = "cividis"
 MAX_NUMBERS = 12
 """Up to this many rows, the cells of a matrix carry their numbers."""
+MAX_NAMES = 40
+"""Up to this many classes or tasks are called by name."""
 POSITIVE, NEGATIVE = "#c05a00", "#1f4e8c"
 
 

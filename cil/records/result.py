@@ -94,7 +94,8 @@ def build_result(
     inherited = _inherited_tasks(shares)
     raw, stream = trainer.data.raw, trainer.data.stream
     facts = ("train_images", "exemplars", "test_images", "train_seconds", "loss_weights")
-    costs = ("parameters", "model_bytes", "exemplar_bytes")  # a task that 0.1.0 finished has none
+    # A task that 0.1.0 finished has none of the first three; the others come with prune.ratio.
+    costs = ("parameters", "model_bytes", "exemplar_bytes", "unpruned_parameters", "unpruned_bytes")
     tasks = [
         {
             "task": task.number,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cil.report.compare import VariantComparison, common_units
 from cil.report.document import Table
-from cil.report.figures import figure_of, figure_value
+from cil.report.figures import figure_of, figure_value, interval_text
 from cil.report.groups import Group, Problem
 from cil.report.runs import Run
 from cil.report.significance import paired_test
@@ -135,7 +135,7 @@ def batch_table(problem: Problem, found: Sequence[Pairs], key: str) -> Table | N
     rows = []
     for pairs in found:
         test = paired_test(pairs.values)
-        interval = "" if test.low is None else f"{figure.show(test.low)}..{figure.show(test.high)}"
+        interval = interval_text(figure, test.low, test.high)
         kind = "differently" if pairs.names else "alike"
         rows.append([pairs.variant.label, kind, pairs.made, str(test.n), figure.show(test.mean, signed=True), interval])
     rows += [

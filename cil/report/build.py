@@ -18,7 +18,7 @@ from cil.report.errors import ReportError
 from cil.report.evaluated import evaluation_notes, evaluation_table
 from cil.report.expect import ExpectationFile, evaluate, expectation_files
 from cil.report.factorial import factorial_table
-from cil.report.fairness import code_notes, factor_of, primary_figure, twin_notes, without_effect
+from cil.report.fairness import chance_warnings, code_notes, factor_of, primary_figure, twin_notes, without_effect
 from cil.report.groups import Problem, make_problems
 from cil.report.labels import relabel
 from cil.report.lists import excluded_table, expectation_table, reference_table, runs_table
@@ -113,7 +113,8 @@ def _lay_out(report: Report, request: Request, warnings: Sequence[str], extra: _
     sweeps = [str(text) for sweep in report.found.sweeps for text in sweep.get("warnings") or []]
     chosen = [text for problem in problems for text in problem.warnings]
     shared = [text for problem in problems for text in branch_warnings(problem)]
-    document.texts([*dict.fromkeys([*sweeps, *effects, *warnings, *chosen, *unfair, *shared])], "warning")
+    failed = [text for problem in problems for text in chance_warnings(problem)]
+    document.texts([*dict.fromkeys([*failed, *sweeps, *effects, *warnings, *chosen, *unfair, *shared])], "warning")
     document.add(*body.blocks, *across_problems(problems))
     if request.observations:
         document.add(*published(read_observations(request.observations)))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cil.report.fairness import beyond_factor
-from cil.report.figures import Figure, figure_of, figure_value
+from cil.report.figures import NOT_ESTIMABLE, Figure, estimable, figure_of, figure_value, interval_text
 from cil.report.groups import Group, Problem, Unit, natural
 from cil.report.significance import PairedTest, holm, paired_test
 
@@ -138,6 +138,8 @@ def verdict(comparison: Comparison, floor: NoiseFloor | None, variants: int = 1)
         return "one pair of runs: no conclusion is possible" if test.n == 1 else "the same in every pair: no interval"
     if test.mean == 0 and test.low == test.high:
         return "no difference at all"
+    if not estimable(figure, test.low, test.high):
+        return f"{NOT_ESTIMABLE}: with {test.n} {comparison.paired_by} the interval goes beyond 100 points"
     assert comparison.p_holm is not None
     if comparison.p_holm >= ALPHA:
         if test.p < ALPHA:
@@ -156,8 +158,8 @@ def effect_text(comparison: Comparison) -> str:
     if test is None:
         return "no pair"
     parts = []
-    if test.low is not None:
-        parts.append(f"95 % CI {figure.show(test.low)}..{figure.show(test.high)}")
+    if interval := interval_text(figure, test.low, test.high):
+        parts.append(f"95 % CI {interval}")
     if comparison.improved is not None:
         parts.append(f"{comparison.improved}/{test.n} {comparison.paired_by} improved")
     return f"{figure.show(test.mean, signed=True)} ({', '.join(parts) or f'n = {test.n}'})"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cil.report.compare import Comparison, VariantComparison, p_text, significant
-from cil.report.figures import VAL, figure_of, own_head
+from cil.report.figures import VAL, estimable, figure_of, interval_text, own_head
 from cil.report.groups import Problem
 
 _LISTED = 3
@@ -80,6 +80,8 @@ def _why(one: Comparison) -> str:
         return " All seeds agree to the last digit, so there is no interval."
     if floor is not None and one.p_holm is not None and one.p_holm < 0.05 and abs(test.mean) <= floor.spread:
         return " Repeats of one run differ as much."
+    if not estimable(one.figure, test.low, test.high):
+        return f" With {test.n} {one.paired_by} nothing can be told: the interval goes beyond 100 points."
     return f" With {test.n} seeds only a large difference could be shown." if test.n <= _FEW and test.mean else ""
 
 
@@ -89,8 +91,8 @@ def _effect(one: Comparison) -> str:
     if test is None:
         return "they have no seed in common"
     parts = []
-    if test.low is not None:
-        parts.append(f"95 % CI {figure.show(test.low)} to {figure.show(test.high)}")
+    if interval := interval_text(figure, test.low, test.high, " to "):
+        parts.append(f"95 % CI {interval}")
     if one.p_holm is not None:
         p = p_text(one.p_holm)
         parts.append(f"corrected p {p}" if p.startswith("<") else f"corrected p = {p}")

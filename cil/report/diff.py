@@ -5,7 +5,7 @@ from pathlib import Path
 from cil.config.parts import FIRST
 from cil.report.document import Document, Heading, Paragraph, Table
 from cil.report.errors import ReportError
-from cil.report.figures import ACCURACIES, COSTS, DYNAMICS, SIZES, figure_of, figure_value
+from cil.report.figures import ACCURACIES, COSTS, DYNAMICS, SIZES, UNPRUNED, figure_of, figure_value
 from cil.report.runs import Excluded, Run, code_version, read_run
 from cil.report.settings import ABSENT, differing, follows, show_setting
 
@@ -62,7 +62,7 @@ def _versions(run: Run) -> str:
 
 
 def _figures(a: Run, b: Run) -> Table:
-    known = (*ACCURACIES, *DYNAMICS, *SIZES, *COSTS)
+    known = (*ACCURACIES, *DYNAMICS, *SIZES, *UNPRUNED, *COSTS)
     shown = [*known, *(figure_of(key) for key in a.accuracies if key not in {figure.key for figure in known})]
     rows = []
     for figure in shown:

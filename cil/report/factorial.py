@@ -6,20 +6,23 @@ the two values of the other (Yates's convention). Both are paired by seed, as di
 """
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cil.config.typed import plain_value
 from cil.config.usage import default_of, key_facts
 from cil.report.compare import ALPHA, common_units, p_text
 from cil.report.document import Table
-from cil.report.figures import Figure, figure_of, figure_value
+from cil.report.figures import Figure, figure_of, figure_value, interval_text
 from cil.report.groups import Group, Problem, Unit, natural
 from cil.report.settings import frozen, short_name, show_setting
 from cil.report.significance import PairedTest, holm, paired_test
 
 MAX_FACTORS = 5
+MAX_FIXED = 3
+"""Groups that differ from the cells of a factorial in more keys than that, all together, hide it."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Factorial:
 
     factors: dict[str, tuple[Any, Any]]
     cells: dict[tuple[Any, ...], Group]
+    further: Sequence[Group] = ()
+    """Groups of the problem that are none of its cells."""
 
     @property
     def units(self) -> list[Unit]:
@@ -42,11 +47,33 @@ class Factorial:
 def find_factorial(problem: Problem) -> Factorial | None:
     """The factorial that the problem's groups make, two or more factors of two values each; None if they make none.
 
-    Groups without a value for a key in which the others differ are left out: InfoNCE has none for ANT's keys.
+    Groups without a value for a key in which the others differ are left out: InfoNCE has none for ANT's keys. So are
+    others that stand beside it, differing in a key that all cells agree in, up to one for every two cells.
     """
     groups = [group for group in problem.groups if group.twin is None]
     whole = [g for g in groups if all(g.settings.get(key) is not None for key in problem.keys)]
-    return _factorial(groups, problem.keys) or _factorial(whole, problem.keys)
+    for candidates in (groups, whole):
+        for cells in _without_others(candidates, problem.keys):
+            found = _factorial(cells, problem.keys)
+            if found is not None:
+                return replace(found, further=[group for group in groups if all(group is not cell for cell in cells)])
+    return None
+
+
+def _without_others(groups: Sequence[Group], keys: Sequence[str]) -> Iterator[list[Group]]:
+    """All groups; then those that have the most frequent value of a key, of two keys, ... while enough of them do."""
+    others: list[set[str]] = [set() for _ in groups]
+    """Of each group the keys in which it has another value than the most frequent one."""
+    for key in keys:
+        values = [frozen(group.settings.get(key)) for group in groups]
+        frequent = Counter(values).most_common(1)[0][0] if values else None
+        for own, value in zip(others, values, strict=True):
+            own |= {key} if value != frequent else set()
+    for count in range(MAX_FIXED + 1):
+        for fixed in itertools.combinations(keys, count):
+            left = [group for group, own in zip(groups, others, strict=True) if own.isdisjoint(fixed)]
+            if 2 * (len(groups) - len(left)) <= len(left):
+                yield left
 
 
 def _factorial(groups: Sequence[Group], keys: Sequence[str]) -> Factorial | None:
@@ -139,6 +166,8 @@ def factorial_table(problem: Problem, figures: Sequence[str]) -> Table | None:
         "over those with the first; an interaction (×): half of how much one effect changes with the other factor. p: "
         f"Holm's correction over the {len(rows)} effects; *: below {ALPHA:g}."
     )
+    if factorial.further:
+        note += f" Not part of it: {', '.join(group.label for group in factorial.further)}."
     return Table("Effects of the factors", header, rows, note=note)
 
 
@@ -150,5 +179,5 @@ def _name(factorial: Factorial, key: str) -> str:
 def _cells(figure: Figure, effect: Effect) -> list[str]:
     test = effect.test
     mark = " *" if effect.p_holm is not None and effect.p_holm < ALPHA else ""
-    interval = "" if test.low is None else f"{figure.show(test.low)}..{figure.show(test.high)}"
+    interval = interval_text(figure, test.low, test.high)
     return [figure.show(test.mean, signed=True) + mark, interval, p_text(effect.p_holm)]

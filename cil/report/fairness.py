@@ -105,6 +105,23 @@ def _fingerprint(run: Run) -> str:
     return sha256(text.encode()).hexdigest()
 
 
+def chance_warnings(problem: Problem) -> list[str]:
+    """Runs that learned nothing of a task: whatever is compared with them, a mean over them is of failures too."""
+    failed = {g.label: [run for run in g.runs.values() if _unlearned(run)] for g in problem.groups}
+    count = sum(map(len, failed.values()))
+    if not count:
+        return []
+    named = [f"{label} (seed {', '.join(str(run.seed) for run in runs)})" for label, runs in failed.items() if runs]
+    return [
+        f"{problem.title}: {count} of {len(problem.runs)} runs did not learn the classes of a task (accuracy on them "
+        f"is at chance level), and count in the means all the same: {'; '.join(named)}."
+    ]
+
+
+def _unlearned(run: Run) -> bool:
+    return any(task.get("new_classes_at_chance") for task in run.result["tasks"])
+
+
 def code_notes(problem: Problem) -> list[str]:
     """Differences between runs that should not move numbers, but might."""
     notes = []
@@ -113,13 +130,6 @@ def code_notes(problem: Problem) -> list[str]:
         notes.append(
             f"{problem.title}: {len(split)} of {len(problem.runs)} runs ran out of memory and trained on in "
             f"micro-batches, with batch statistics of fewer images: {', '.join(str(run.path) for run in split)}."
-        )
-    unlearned = [run for run in problem.runs if any(task.get("new_classes_at_chance") for task in run.result["tasks"])]
-    if unlearned:
-        notes.append(
-            f"{problem.title}: {len(unlearned)} of {len(problem.runs)} runs did not learn the classes of a task "
-            "(accuracy on them is at chance level), and count in the means all the same: "
-            f"{', '.join(str(run.path) for run in unlearned)}."
         )
     commits = {str(run.result.get("git_commit")) for run in problem.runs}
     if len(commits) > 1:

@@ -58,15 +58,22 @@ SIZES = (
     Figure("total_mb", "total", unit="MB"),
 )
 """What has to be kept after the last task. Runs of 0.1.0 did not record it."""
+UNPRUNED = (
+    Figure("unpruned_parameters", "before pruning", unit="M", scale=1e-6),
+    Figure("unpruned_mb", "before pruning", unit="MB"),
+)
+"""The model without pruning, of runs with prune.ratio."""
 COSTS = (Figure("hours", "hours", unit="", better=-1),)
 _SHORTER = ((1 / 60, "seconds", 3600.0), (1.0, "minutes", 60.0))
 """Below so many hours, times are shown in this unit."""
-_BY_KEY = {figure.key: figure for figure in (*ACCURACIES, *DYNAMICS, *SIZES, *COSTS)}
+_BY_KEY = {figure.key: figure for figure in (*ACCURACIES, *DYNAMICS, *SIZES, *UNPRUNED, *COSTS)}
 _SIZE_FIELDS = {
     "model_parameters": ("parameters",),
     "model_mb": ("model_bytes",),
     "exemplar_mb": ("exemplar_bytes",),
     "total_mb": ("model_bytes", "exemplar_bytes"),
+    "unpruned_parameters": ("unpruned_parameters",),
+    "unpruned_mb": ("unpruned_bytes",),
 }
 """Figure -> what it is the sum of in the last task's part of result.json."""
 _CURVE_NAMES = {"gap": "contrast/gap", "violation_rate": "contrast/violation_rate", "margin": "contrast/margin"}
@@ -78,6 +85,27 @@ def figure_of(key: str) -> Figure:
         test = figure_of(key.removeprefix(VAL))
         return Figure(key, f"val {test.label}", test.unit, test.better, test.digits, test.scale)
     return _BY_KEY.get(key) or Figure(key, key, unit="", digits=4)
+
+
+NOT_ESTIMABLE = "not estimable"
+
+
+def estimable(figure: Figure, low: float | None, high: float | None) -> bool:
+    """Whether an interval of differences says anything: not where it holds 0 and goes beyond 100 points to a side, as
+    two seeds can give it. No two accuracies differ by more.
+    """
+    if low is None or high is None or figure.unit != "%":
+        return True
+    return low > 0 or high < 0 or max(-low, high) * figure.scale <= 100
+
+
+def interval_text(figure: Figure, low: float | None, high: float | None, between: str = "..") -> str:
+    """'-0.10..0.90'; blank without an interval."""
+    if low is None or high is None:
+        return ""
+    if not estimable(figure, low, high):
+        return NOT_ESTIMABLE
+    return f"{figure.show(low)}{between}{figure.show(high)}"
 
 
 def time_figure(hours: Sequence[float | None]) -> Figure:
@@ -112,8 +140,8 @@ def figure_value(run: Run, key: str) -> float | None:
     """The value of a figure at the end of a run; None where it was not measured.
 
     key: a headline figure of result.json (`val.` before it: on the validation images), gap, violation_rate,
-    margin, hours, seconds_per_epoch, model_parameters, model_mb, exemplar_mb, total_mb, parameters (of the whole
-    network), or any tag of metrics.jsonl (last epoch of the last task).
+    margin, hours, seconds_per_epoch, model_parameters, model_mb, exemplar_mb, total_mb, unpruned_parameters,
+    unpruned_mb, parameters (of the whole network), or any tag of metrics.jsonl (last epoch of the last task).
     """
     if key in run.accuracies:
         return run.accuracies[key]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from cil.report.compare import Comparison, VariantComparison, differences, noise_floor, p_text, significant
 from cil.report.errors import ReportError
 from cil.report.fairness import primary_figure
-from cil.report.figures import ACCURACIES, Figure, figure_of
+from cil.report.figures import ACCURACIES, Figure, estimable, figure_of, interval_text
 from cil.report.groups import Group, Problem
 from cil.report.sections import table_figures
 from cil.report.significance import paired_test
@@ -130,7 +130,8 @@ def _effect(one: Comparison) -> list[str]:
         return ["--", "--", "--", "0"]
     change = figure.show(test.mean, signed=True)
     change = rf"$\mathbf{{{change}}}$" if significant(one) else f"${change}$"
-    interval = "--" if test.low is None else f"$[{figure.show(test.low)}, {figure.show(test.high)}]$"
+    interval = interval_text(figure, test.low, test.high, ", ") or "--"
+    interval = f"$[{interval}]$" if estimable(figure, test.low, test.high) and test.low is not None else interval
     p = "--" if one.p_holm is None else f"${p_text(one.p_holm)}$"
     return [change, interval, p, str(test.n)]
 

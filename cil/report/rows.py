@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from cil.report.curves import read_curves
-from cil.report.figures import DYNAMICS, SIZES, figure_value
+from cil.report.figures import DYNAMICS, SIZES, UNPRUNED, figure_value
 from cil.report.groups import Problem, make_problems
 from cil.report.runs import Found, Run
 
-_FURTHER = (*(figure.key for figure in (*DYNAMICS, *SIZES)), "margin", "hours", "seconds_per_epoch")
+_FURTHER = (*(figure.key for figure in (*DYNAMICS, *SIZES, *UNPRUNED)), "margin", "hours", "seconds_per_epoch")
 
 
 def rows(found: Found, problems: Sequence[Problem] | None = None) -> list[dict[str, Any]]:

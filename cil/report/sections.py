@@ -6,7 +6,18 @@ from cil.report.compare import ALPHA, VariantComparison, effect_text, p_text, si
 from cil.report.conclusion import head_notes
 from cil.report.document import Document, Paragraph, Table
 from cil.report.fairness import primary_figure
-from cil.report.figures import ACCURACIES, DYNAMICS, SIZES, VAL, Figure, figure_of, figure_value, time_figure
+from cil.report.figures import (
+    ACCURACIES,
+    DYNAMICS,
+    SIZES,
+    UNPRUNED,
+    VAL,
+    Figure,
+    figure_of,
+    figure_value,
+    interval_text,
+    time_figure,
+)
 from cil.report.groups import Group, Problem, group_text
 from cil.report.matched import matched_lines
 
@@ -14,7 +25,9 @@ from cil.report.matched import matched_lines
 def table_figures(problem: Problem) -> list[Figure]:
     """The figures shown for a problem: validation ones first where every run has them; sizes where some run does."""
     val = [figure_of(f"{VAL}{figure.key}") for figure in ACCURACIES[:2]] if problem.has_val else []
-    sizes = SIZES if has_sizes(problem) else ()
+    sizes = [*SIZES] if has_sizes(problem) else []
+    if any(figure_value(run, UNPRUNED[0].key) is not None for run in problem.runs):
+        sizes += UNPRUNED
     duration = time_figure([figure_value(run, "hours") for run in problem.runs])
     return [*val, *ACCURACIES, *DYNAMICS, *sizes, duration]
 
@@ -37,8 +50,8 @@ def cell(figure: Figure, group: Group) -> str:
     """
     summary = group.summary(figure.key)
     if summary.mean is None:
-        return "-" if figure in SIZES else ""
-    plain = summary.deviation is None or (figure in SIZES and not summary.deviation)
+        return "-" if figure in (*SIZES, *UNPRUNED) else ""
+    plain = summary.deviation is None or (figure in (*SIZES, *UNPRUNED) and not summary.deviation)
     spread = "" if plain else f" ± {figure.show(summary.deviation)}"
     count = "" if summary.n == len(group.runs) else f" (n = {summary.n})"
     return f"{figure.show(summary.mean)}{spread}{count}"
@@ -121,7 +134,7 @@ def _effect_table(comparisons: Sequence[VariantComparison], key: str) -> Table:
     for c in comparisons:
         one = c.by_figure[key]
         test = one.test
-        interval = "" if test is None or test.low is None else f"{figure.show(test.low)}..{figure.show(test.high)}"
+        interval = "" if test is None else interval_text(figure, test.low, test.high)
         improved = "" if test is None or one.improved is None else f"{one.improved}/{test.n}"
         pairs = f"{0 if test is None else test.n}" + (f" ({'; '.join(c.missing)})" if c.missing else "")
         differs = "; ".join(c.differing) or "nothing that is recorded"
@@ -153,8 +166,8 @@ def _other_effects(comparisons: Sequence[VariantComparison], key: str) -> Table:
                 cells.append("")
                 continue
             text = figure.show(test.mean, signed=True) + (MARK if significant(one) else "")
-            if test.low is not None:
-                text += f" [{figure.show(test.low)}..{figure.show(test.high)}] p {p_text(one.p_holm)}"
+            if interval := interval_text(figure, test.low, test.high):
+                text += f" [{interval}] p {p_text(one.p_holm)}"
             cells.append(text + (f", {one.improved}/{test.n}" if one.improved is not None else ""))
         rows.append([comparison.variant.label, *cells])
     note = "Δ [95 % CI] p (Holm, over the variants, each figure by itself), seeds improved. Less forgetting is better."

@@ -26,6 +26,7 @@ from cil.records.confusion import write_confusions
 from cil.records.folder import RunFolder, finished_result, holds_work, read_status, refuse_unfinished, write_atomically
 from cil.records.hparams import told_by_sweep
 from cil.records.lock import locked
+from cil.records.output import lasting_output
 from cil.records.recorder import Recorder
 from cil.records.result import build_result
 from cil.records.tags import tags_and_notes
@@ -35,7 +36,6 @@ from cil.run.forecast import forecast_once
 from cil.run.live import RunObserver, Saver
 from cil.run.mirror import Mirror, mirrored
 from cil.run.out_of_memory import OutOfMemory
-from cil.run.output import lasting_output
 from cil.run.process import (
     keep_freed_memory,
     other_processes,

@@ -20,9 +20,9 @@ from cil.planning.resolvers import register
 from cil.planning.stored import refuse_differences, refuse_other_classes, stored_config
 from cil.records.folder import (
     finished_result,
-    holds_work,
     is_empty,
     read_status,
+    refuse_foreign,
     refuse_unfinished,
     remove_if_unused,
 )
@@ -107,8 +107,7 @@ def start_run(planned: Plan, folder: Path | None) -> Path:
     if planned.rerun is not None:
         refuse_edited_list(job, planned.rerun)
     given, folder = folder is not None, folder or _new_folder(job)
-    if holds_work(folder) and not (folder / "config.yaml").is_file():
-        refuse_unfinished(folder)
+    refuse_foreign(folder)
     with _removed_if_unused(folder):
         _run(job, folder, resume=given)
     return folder

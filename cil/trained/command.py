@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from cil.errors import ConfigError, DataError
+from cil.records.output import lasting_output
 from cil.trained.folder import StoredRun, open_run
 
 Work = Callable[[StoredRun, list[str]], None]
@@ -13,18 +14,23 @@ Work = Callable[[StoredRun, list[str]], None]
 def on_a_run(argv: Sequence[str] | None, text: str, work: Work) -> int:
     """The exit code: 0 done, 1 broken data or a file that cannot be read or written, 2 a wrong argument.
 
-    argv: None for those of the process. text: of --help.
+    argv: None for those of the process. text: of --help. When nobody reads what is printed any more (`| head`), the
+    work goes on.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
-        print(text)
-        return 0 if words else 2
     try:
-        work(open_run(words[0]), words[1:])
+        with lasting_output(let_go=BrokenPipeError):
+            return _on_a_run(list(sys.argv[1:] if argv is None else argv), text, work)
     except ConfigError as error:
         print(f"configuration error: {error}", file=sys.stderr)
         return 2
     except (DataError, OSError) as error:
         print(f"data error: {error}", file=sys.stderr)
         return 1
+
+
+def _on_a_run(words: list[str], text: str, work: Work) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(text)
+        return 0 if words else 2
+    work(open_run(words[0]), words[1:])
     return 0

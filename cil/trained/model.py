@@ -47,7 +47,7 @@ class TrainedModel(nn.Module):
         self.eval()
 
     def forward(self, images: Tensor) -> ModelOutput:
-        """See the class. Raises ValueError for another shape."""
+        """See the class. Raises ValueError for another shape, and for bytes given as floating-point numbers."""
         prediction = self.method.predict(self._normalised(images))
         return ModelOutput(prediction.logits, prediction.features)
 
@@ -73,10 +73,24 @@ class TrainedModel(nn.Module):
             raise ValueError(f"images must be [B, 3, H, W], not {list(images.shape)}")
         if not images.is_floating_point() and images.dtype != torch.uint8:
             raise ValueError(f"images must be uint8, or floating point in [0, 1], not {images.dtype}")
+        _check_range(images)
         pixels = images.to(torch.float32)
         if images.is_floating_point():
             pixels = pixels * 255
         return (pixels - self.offset) * self.factor
+
+
+def _check_range(images: Tensor) -> None:
+    """Raises ValueError for floating-point images far outside [0, 1]: a little noise, or what a bicubic filter
+    overshoots by, is still an image.
+    """
+    if not images.is_floating_point() or not images.numel() or torch.compiler.is_compiling():
+        return
+    low, high = float(images.min()), float(images.max())
+    if not (low >= -0.5 and high <= 1.5):
+        raise ValueError(
+            f"images: floating-point values from {low:g} to {high:g}; valid: [0, 1], not normalised (bytes as uint8)"
+        )
 
 
 def load_model(run: StoredRun, task: int | None = None) -> TrainedModel:

@@ -8,7 +8,7 @@ import yaml
 from cil.config.names import show
 from cil.config.schema import RunConfig
 from cil.config.typed import plain, typed
-from cil.config.usage import flat
+from cil.config.usage import flat, put
 from cil.errors import ConfigError
 
 LOOKED_AT_AGAIN = ("dataset.root", "dataset.num_workers", "device", "trainer.eval_batch_size")
@@ -39,6 +39,5 @@ def with_settings(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
             if key in known:
                 what = f"the run was trained with {show(known[key])}, and is looked at as it is"
             raise ConfigError(f"{key}: {what}; valid: {', '.join(LOOKED_AT_AGAIN)}")
-        group, _, last = key.rpartition(".")
-        (changed[group] if group else changed)[last] = value
+        put(changed, key, value)
     return typed(changed)

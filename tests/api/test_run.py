@@ -114,6 +114,18 @@ def test_a_model_takes_bytes_and_shares_alike_and_is_a_module(finished: Finished
         model(pixels.long())
 
 
+def test_bytes_given_as_floating_point_numbers_are_refused(finished: Finished):
+    run = cil.load(finished.path)
+    model, size = run.model(), run.config.dataset.image_size
+    shares = torch.rand(2, 3, size, size)
+    for take in (model, model.scores):
+        take(shares + 0.1 * torch.randn(shares.shape))  # noise is none of it
+        for wrong in (shares * 255, shares * 6 - 3, shares * float("nan")):
+            with pytest.raises(ValueError, match=r"^images: floating-point values from .* valid: \[0, 1\]") as error:
+                take(wrong)
+            assert "\n" not in str(error.value)
+
+
 def test_predict_ranks_classes_by_the_head_the_method_is_judged_by(finished: Finished):
     from cil.engine.build import build_data
 

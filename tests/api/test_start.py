@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,25 @@ def test_the_same_folder_again_trains_nothing_and_another_setting_is_refused(fin
         cil.train("seed=4", folder=folder, **QUICK)
 
 
+@pytest.mark.parametrize("kind", ["folder of notes", "file", "result of something else"])
+def test_a_place_that_holds_no_run_is_refused_and_left_as_it_is(tmp_path, kind: str):
+    place = tmp_path / "place"
+    file = place if kind == "file" else place / ("result.json" if kind.startswith("result") else "notes.txt")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("mine")
+
+    with pytest.raises(ConfigError, match="place: holds files of something else; choose an empty folder") as error:
+        cil.train(folder=place, **QUICK)
+
+    assert "\n" not in str(error.value)
+    assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["mine"]
+
+
+def test_an_empty_folder_is_taken(tmp_path):
+    (tmp_path / "run").mkdir()
+    assert cil.train(folder=tmp_path / "run", **QUICK).state == "finished"
+
+
 def test_without_a_folder_it_goes_below_outputs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
@@ -67,6 +87,14 @@ def test_values_of_python_are_written_as_overrides(finished: Finished):
 def test_what_is_not_one_run_is_refused(overrides: list[str], settings: dict, message: str):
     with pytest.raises(ConfigError, match=message):
         cil.train(*overrides, **settings)
+
+
+@pytest.mark.parametrize("key", ["resume", "rerun"])
+def test_the_folder_of_a_run_is_given_by_name_too(finished: Finished, tmp_path, key: str):
+    with pytest.raises(ConfigError, match=f"^{key}: /no/such run is not a folder"):
+        cil.train(**{key: Path("/no/such run")})
+    with pytest.raises(ConfigError, match=r"split\.base"):  # the folder is found, the setting is wrong
+        cil.train(**{key: str(finished.path), "split__base": "two"})
 
 
 def test_the_module_of_the_command_is_the_function():

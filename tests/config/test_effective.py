@@ -178,3 +178,6 @@ def test_settings_that_never_act_are_mentioned():
         "loss=ant_curriculum", "margin_schedule.epochs=[0,2,4,10]", "trainer.inc_epochs=10", "trainer.max_tasks=2"
     )
     assert any("10 never acts, later tasks" in line for line in lines.warnings)
+    epochs = ("teacher.average_last=5", "trainer.init_epochs=5", "trainer.inc_epochs=4", "optimizer.init_milestones=[]")
+    lines = one(*epochs, "optimizer.inc_milestones=[]", "loss=ant").warnings
+    assert lines == ["teacher.average_last: 5 is more than the 4 epochs of later tasks; the mean is of all of them"]

@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 
-from cil.engine.metrics import AccuracyHistory, forgetting, headline, kinds, mean
+from cil.engine.metrics import AccuracyHistory, by_task, forgetting, headline, kinds, mean
 
 HEADS = ("classifier", "nme", "student")
 KINDS = kinds(HEADS)
@@ -47,3 +48,9 @@ def test_history_names_figures_and_survives_a_round_trip():
 
 def test_kinds_carry_the_name_of_their_head():
     assert KINDS == ["top1", "top5", "nme_top1", "nme_top5", "student_top1", "student_top5"]
+
+
+def test_counts_are_summed_to_tasks():
+    counts = np.arange(16).reshape(4, 4)
+
+    assert by_task(counts, [0, 1]).tolist() == [[0, 1 + 2 + 3], [4 + 8 + 12, int(counts[1:, 1:].sum())]]

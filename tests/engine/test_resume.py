@@ -80,6 +80,7 @@ POINTS = [("step", 21), ("task", 1), ("evaluation", -1)]
 WITH_STATE = (
     ("memory.selection=speed", "memory.slow=0.3", "memory.fast=0.2"),
     ("teacher.average_last=2",),
+    ("prune.ratio=0.3",),
     ("loss.prototypes=negatives", "loss=infonce"),
     ("loss.prototypes=repel",),
 )

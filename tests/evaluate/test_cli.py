@@ -8,6 +8,7 @@ from PIL import Image
 import cil
 from cil.errors import ConfigError
 from cil.evaluate.cli import main
+from cil.evaluate.network import Bench
 from tests.finished import Finished, train_finished
 
 
@@ -109,6 +110,12 @@ def test_images_of_other_classes_are_refused(tmp_path, capsys):
     assert main([str(run)]) == 1
 
     assert "holds other classes" in capsys.readouterr().err
+
+
+def test_counting_hits_asks_for_no_outputs(finished: Finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(Bench, "outputs", lambda *_: pytest.fail("outputs of every test image were computed"))
+    record = cil.load(finished.copy(tmp_path)).evaluate(parts=["matrix"])
+    assert not record["differences"]
 
 
 def test_other_parts_of_the_same_network_stay_and_those_of_another_go(finished: Finished, tmp_path):

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from cil.evaluate.measures import by_task, calibration, linear_cka, mean_cosine
+from cil.evaluate.measures import calibration, linear_cka, mean_cosine
 
 
 def test_calibration_equals_a_loop_over_the_images():
@@ -60,9 +60,3 @@ def test_cka_is_the_normalised_hsic_of_the_definition():
 def test_mean_cosine():
     assert mean_cosine(np.array([[1.0, 0], [0, 2]]), np.array([[2.0, 0], [0, -1]])) == pytest.approx(0)
     assert mean_cosine(np.ones((2, 3)), np.ones((2, 4))) is None
-
-
-def test_counts_are_summed_to_tasks():
-    counts = np.arange(16).reshape(4, 4)
-
-    assert by_task(counts, [0, 1]).tolist() == [[0, 1 + 2 + 3], [4 + 8 + 12, int(counts[1:, 1:].sum())]]

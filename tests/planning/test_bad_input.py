@@ -42,6 +42,13 @@ CASES = [
         "loss.prototype_delta: 2 is out of range; must lie in [-1, 1]",
     ),
     (["memory.selection=speed", "memory.slow=1"], "memory.slow: 1 is out of range; must lie in [0, 1)"),
+    (["prune.ratio=1"], "prune.ratio: 1 is out of range; must lie in [0, 1)"),
+    (["prune.ratio=-0.1"], "prune.ratio: -0.1 is out of range; must lie in [0, 1)"),
+    (
+        ["prune.ratio=0.01"],
+        "prune.ratio: 0.01 removes no filter of resnet8, whose widest layers have 64; valid: 0 (off), or 0.015625 and "
+        "more",
+    ),
     (["teacher.average_last=0"], "teacher.average_last: 0 is out of range; must be 1 or greater"),
     (["tracking.mechanism_every=-1"], "tracking.mechanism_every: -1 is out of range; must be 0 or greater"),
     (["loss.temperature.deep=1"], "loss.temperature.deep: unknown key"),

@@ -172,5 +172,5 @@ def test_a_stored_configuration_spelled_out_is_the_same_run(overrides):
 
 def test_the_keys_a_branch_keeps():
     assert {"dataset.source", "split.sizes", "class_order", "backbone.stem", "method.name"} <= inherited_keys()
-    assert {"loss.prototypes", "teacher.average_last"} <= inherited_keys()
+    assert {"loss.prototypes", "teacher.average_last", "prune.ratio"} <= inherited_keys()
     assert not {"loss.name", "ant_margin", "seed", "memory.selection", "trainer.inc_epochs"} & inherited_keys()

@@ -7,6 +7,7 @@ from scipy import stats
 
 from cil.report.baseline import choose_baselines
 from cil.report.compare import compare, differences, effect_text, noise_floor, verdict
+from cil.report.figures import estimable, figure_of
 from cil.report.groups import Problem
 from tests.report.helpers import paragraphs, problem_of, report_of, table
 from tests.report.synthetic import INFONCE, flat_matrix, write_group, write_run
@@ -31,6 +32,26 @@ def test_differences_are_paired_by_seed(tmp_path: Path) -> None:
     assert one.test.p == pytest.approx(stats.ttest_rel([60.3, 70.7, 80.5], [60, 70, 80]).pvalue)
     assert (one.improved, comparison.missing) == (3, [])
     assert effect_text(one) == "+0.50 (95 % CI 0.00..1.00, 3/3 seeds improved)"
+
+
+def test_an_interval_beyond_what_accuracies_can_differ_by_is_called_so(tmp_path: Path) -> None:
+    write_group(tmp_path / "base", {1: 50.0, 2: 70.0}, **INFONCE)
+    write_group(tmp_path / "ant", {1: 60.0, 2: 61.0})  # +10 and -9: the interval of two seeds is ±120
+    (comparison,) = compare(compared(tmp_path), [AVERAGE], [])
+    one = comparison.by_figure[AVERAGE]
+    assert one.test is not None and one.test.high is not None and one.test.high > 100
+    assert effect_text(one) == "+0.50 (95 % CI not estimable, 1/2 seeds improved)"
+    assert verdict(one, None) == "not estimable: with 2 seeds the interval goes beyond 100 points"
+    report = report_of(tmp_path)
+    assert table(report, "Against the baseline: average")[0]["95 % CI"] == "not estimable"
+    assert "nothing can be told" in " ".join(paragraphs(report, "conclusion"))
+
+
+def test_an_interval_that_leaves_out_zero_is_a_finding_however_wide(tmp_path: Path) -> None:
+    assert estimable(figure_of(AVERAGE), 20.0, 120.0) and estimable(figure_of(AVERAGE), -100.0, 100.0)
+    assert not estimable(figure_of(AVERAGE), -1.0, 100.1) and not estimable(figure_of(AVERAGE), -100.1, 1.0)
+    assert not estimable(figure_of("violation_rate"), -1.1, 0.5), "a share is shown in per cent"
+    assert estimable(figure_of("gap"), -300.0, 300.0), "no percentage"
 
 
 def test_unequal_seeds_pair_over_the_common_ones_and_name_the_others(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What methods cost, beside their accuracy."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,18 @@ def test_older_runs_alone_have_no_such_columns(tmp_path: Path) -> None:
     sized(tmp_path / "older", seed=2)
     (row,) = table(report_of(tmp_path), "Results")
     assert not set(TITLES) & set(row)
+
+
+def test_of_pruned_runs_it_also_tells_what_the_model_was(tmp_path: Path) -> None:
+    pruned = sized(tmp_path / "pruned", sizes=(1_500_000, 6_050_000, 6_144_000), prune__ratio=0.3)
+    result = json.loads((pruned / "result.json").read_text())
+    result["tasks"][-1] |= {"unpruned_parameters": 2_000_000, "unpruned_bytes": 8_100_000}
+    (pruned / "result.json").write_text(json.dumps(result))
+    sized(tmp_path / "whole", sizes=(2_000_000, 8_100_000, 6_144_000), prune__ratio=0.0)
+    shown = {row["group"].partition(" ")[0]: row for row in table(report_of(tmp_path), "Results")}
+    columns = ["before pruning (M)", "before pruning (MB)"]
+    assert [shown["ratio=0.3"][title] for title in columns] == ["2.00", "8.10"]
+    assert [shown["ratio=0"][title] for title in columns] == ["-", "-"]
 
 
 def test_short_runs_are_timed_in_a_unit_that_suits_them(tmp_path: Path) -> None:

@@ -92,6 +92,26 @@ def test_the_report_shows_them_beside_the_pairwise_table(tmp_path):
     assert len(table(report, "Against the baseline: average")) == 8
 
 
+@pytest.mark.parametrize("infonce", [True, False])
+def test_further_groups_stand_in_the_pairwise_table_alone(tmp_path, infonce: bool):
+    write_factorial(tmp_path / "alone", infonce)
+    alone = effects(find_factorial(problem_of(tmp_path / "alone")), "incremental_avg_top1")
+    write_factorial(tmp_path / "more", infonce)
+    first = {key: pair[0] for key, pair in FACTORS.items()}
+    for seed in SEEDS:
+        write_run(tmp_path / f"more/avg-{seed}", flat_matrix(66.0), seed=seed, teacher__average_last=5, **first)
+        write_run(tmp_path / f"more/margin-{seed}", flat_matrix(61.0), seed=seed, ant_margin=0.7, **first)
+
+    factorial = find_factorial(problem_of(tmp_path / "more"))
+
+    assert factorial.factors == FACTORS and effects(factorial, "incremental_avg_top1") == alone
+    assert len(factorial.further) == 2 + infonce
+    report = report_of(tmp_path / "more")
+    (found,) = (block for block in report.document.blocks if getattr(block, "title", "") == "Effects of the factors")
+    assert "Not part of it: " in found.note and "average_last=5" in found.note
+    assert len(table(report, "Against the baseline: average")) == 9 + infonce
+
+
 def test_seeds_without_every_cell_are_left_out(tmp_path):
     write_factorial(tmp_path, leave_out={((0, 1, 1), 2)})
     assert effects(find_factorial(problem_of(tmp_path)), "last_top1")[0].test.n == 2

@@ -63,6 +63,16 @@ class TestNoEffect:
         write_run(tmp_path / "b", curves={"loss/total": [1.5]}, ant_margin=0.2)
         assert not paragraphs(report_of(tmp_path), "warning")
 
+    def test_runs_that_learned_nothing_of_a_task_are_a_warning(self, tmp_path: Path) -> None:
+        for seed, failed in ((1, False), (2, True), (3, True)):
+            run = write_run(tmp_path / str(seed), flat_matrix(50.0 + seed), seed=seed, loss__name="infonce")
+            result = json.loads((run / "result.json").read_text())
+            result["tasks"][0]["new_classes_at_chance"] = failed
+            (run / "result.json").write_text(json.dumps(result))
+        write_run(tmp_path / "ant", flat_matrix(60.0))
+        (warning,) = paragraphs(report_of(tmp_path), "warning")
+        assert "2 of 4 runs did not learn" in warning and warning.endswith("loss=infonce (seed 2, 3).")
+
     def test_warnings_of_the_sweep_stand_at_the_top(self, tmp_path: Path) -> None:
         write_run(tmp_path / "a")
         (tmp_path / "sweep.json").write_text(json.dumps({"warnings": ["loss.topk: the probe saw no effect"]}))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cil.report.compare import Comparison, VariantComparison, common_units, p_text, significant
-from cil.report.figures import figure_value
+from cil.report.figures import estimable, figure_value, interval_text
 from cil.report.groups import Group, Problem
 from cil.report.plots.canvas import INK, MUTED, PAPER, Hover, Panel, Plot, style_of
 from cil.report.plots.series import drawn_groups
@@ -72,8 +72,9 @@ def _row(axes: "Axes", y: float, comparison: VariantComparison, one: Comparison,
         return {"name": name, "points": points}
     scale = one.figure.scale
     look = style_of(style)
-    if one.test.low is not None and one.test.high is not None:
-        axes.plot([one.test.low * scale, one.test.high * scale], [y, y], color=look["color"], linewidth=1.8)
+    low, high = one.test.low, one.test.high
+    if low is not None and high is not None and estimable(one.figure, low, high):
+        axes.plot([low * scale, high * scale], [y, y], color=look["color"], linewidth=1.8)
     for seed, change in _by_seed(comparison, base, one.figure.key):
         axes.plot(change * scale, y - 0.17, "o", markersize=4, color=look["color"], alpha=0.65, markeredgewidth=0)
         points.append([change * scale, y - 0.17, f"seed {seed}: {one.figure.show(change, signed=True)}"])
@@ -108,8 +109,8 @@ def _summary(one: Comparison) -> str:
     if test is None:
         return "no pair"
     text = f"mean {figure.show(test.mean, signed=True)}"
-    if test.low is not None:
-        text += f", 95 % CI {figure.show(test.low)} to {figure.show(test.high)}, p {p_text(one.p_holm)}"
+    if interval := interval_text(figure, test.low, test.high, " to "):
+        text += f", 95 % CI {interval}, p {p_text(one.p_holm)}"
     return f"{text}, n = {test.n}"
 
 

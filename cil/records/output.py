@@ -13,8 +13,9 @@ from typing import Any
 class _Lasting:
     """A stream that goes on in silence once its reader has gone."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, let_go: type[OSError]) -> None:
         self._stream = stream
+        self._let_go = let_go
 
     def write(self, text: str) -> int:
         """Write, if there still is a reader."""
@@ -31,28 +32,32 @@ class _Lasting:
     def _attempt(self, action: Callable[[], Any]) -> None:
         try:
             action()
-        except OSError:
+        except self._let_go:
             # What is still in the buffer must go somewhere, at the latest when Python ends.
             with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
                 os.dup2(nowhere.fileno(), self._stream.fileno())
 
 
 @contextmanager
-def lasting_output() -> Iterator[None]:
-    """While active, nobody needs to read stdout and stderr, and both are there to be written to."""
+def lasting_output(let_go: type[OSError] = OSError) -> Iterator[None]:
+    """While active, nobody needs to read stdout and stderr, and both are there to be written to.
+
+    let_go: what must not stop the work; BrokenPipeError where a full disk should, since what is printed is the result.
+    """
     _fill_closed_descriptors()
     before = sys.stdout, sys.stderr
     with ExitStack() as opened:
         # Python has no stream (None) for a descriptor that was closed when it started.
         streams = [opened.enter_context(open(os.devnull, "w")) if s is None else s for s in before]
-        sys.stdout, sys.stderr = (s if isinstance(s, _Lasting) else _Lasting(s) for s in streams)
+        sys.stdout, sys.stderr = (s if isinstance(s, _Lasting) else _Lasting(s, let_go) for s in streams)
         try:
             yield
         finally:
-            for stream in (sys.stdout, sys.stderr):
+            lasting = sys.stdout, sys.stderr
+            sys.stdout, sys.stderr = before
+            for stream in lasting:
                 if isinstance(stream, _Lasting):
                     stream.flush()
-            sys.stdout, sys.stderr = before
 
 
 def _fill_closed_descriptors() -> None:

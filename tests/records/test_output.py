@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from cil.records.folder import read_status
-from cil.run.output import lasting_output
+from cil.records.output import lasting_output
 from tests.commands import PROJECT, changed
 
 SMALL = ["dataset.max_train_per_class=12", "dataset.max_test_per_class=8", "trainer.init_epochs=2"]
@@ -64,7 +64,7 @@ def test_a_run_needs_no_stream(tmp_path, closed):
 def test_closed_descriptors_are_opened_on_nothing():
     script = (
         "import os, sys\n"
-        "from cil.run.output import lasting_output\n"
+        "from cil.records.output import lasting_output\n"
         "assert sys.stderr is None\n"
         "with lasting_output():\n"
         "    print('said', file=sys.stderr)\n"
