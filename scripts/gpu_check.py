@@ -22,7 +22,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -168,7 +167,7 @@ def looked_at(record: Record, out: Path, log: Path) -> Record:
             record |= {"state": "skipped", "note": "no CUDA"}
     if record["state"] in ("failed", "timed out") and log.is_file():
         lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-        record["note"] = lines[-1][:300] if lines else "it wrote nothing"
+        record["note"] = lines[-1].strip("= ")[:300] if lines else "it wrote nothing"
     if record["name"] == "train":
         record |= trained(out / "run")
     return record
@@ -193,23 +192,13 @@ def trained(run: Path) -> Record:
     return {"run": figures}
 
 
-def facts(options: argparse.Namespace) -> Record:
+def begun(options: argparse.Namespace) -> Record:
     """When, where, with what."""
     import torch
 
-    from cil.bench.machine import machine
-    from cil.records.result import git_commit, versions
+    from cil.bench.machine import facts
 
-    device = torch.device(options.device)
-    return {
-        "schema_version": 1,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git_commit": git_commit(),
-        "minutes": options.minutes,
-        "toy": options.toy,
-        "machine": machine(device),
-        "versions": versions(),
-    }
+    return {"schema_version": 1, "minutes": options.minutes, "toy": options.toy} | facts(torch.device(options.device))
 
 
 def earlier_parts(summary: Path, now: Record) -> dict[str, Record]:
@@ -229,7 +218,7 @@ def check(options: argparse.Namespace) -> int:
     started = time.monotonic()
     options.out.mkdir(parents=True, exist_ok=True)
     summary = options.out / "summary.json"
-    record = facts(options)
+    record = begun(options)
     kept = {} if options.again else earlier_parts(summary, record)
     record["parts"] = []
     for part in plan_parts(options):

@@ -3,10 +3,13 @@
 import os
 import platform
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from cil.records.result import git_commit, versions
 
 
 def machine(device: torch.device) -> dict[str, Any]:
@@ -25,6 +28,16 @@ def machine(device: torch.device) -> dict[str, Any]:
         "driver": _driver() if on_gpu else None,
         "cuda": torch.version.cuda if on_gpu else None,
         "cudnn": torch.backends.cudnn.version() if on_gpu else None,
+    }
+
+
+def facts(device: torch.device) -> dict[str, Any]:
+    """When, on what and by which code something is measured, as every file of figures has it."""
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(device),
+        "versions": versions(),
+        "git_commit": git_commit(),
     }
 
 

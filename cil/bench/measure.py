@@ -3,7 +3,6 @@
 import gc
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ import torch
 from cil.bench.clock import Clock, Record
 from cil.bench.hours import hours
 from cil.bench.images import made_up
-from cil.bench.machine import device_name, machine
+from cil.bench.machine import device_name, facts
 from cil.bench.options import Options
 from cil.bench.parts import EVERY_TASK, ONCE, Bench
 from cil.bench.subject import Subject
@@ -20,7 +19,6 @@ from cil.engine.precision import set_reproducibility
 from cil.errors import ConfigError
 from cil.planning.plan import Job
 from cil.records.folder import write_atomically
-from cil.records.result import git_commit, versions
 from cil.run.process import keep_freed_memory
 
 SCHEMA_VERSION = 1
@@ -36,11 +34,15 @@ def measure(job: Job, images_made_up: bool, options: Options, say: Callable[[str
     if device.type == "cuda":
         torch.cuda.set_device(device.index or 0)
     config, data = made_up(job.config, device) if images_made_up else (job.config, build_data(job.config))
-    facts = machine(device)
+    found = facts(device)
     clock = Clock(device, options.rounds or ROUNDS.get(device.type, 3))
     subject = Subject(config, data)
     bench = Bench(
-        subject, clock, options.steps or STEPS.get(device.type, 2), options.out.absolute().parent, device_name(facts)
+        subject,
+        clock,
+        options.steps or STEPS.get(device.type, 2),
+        options.out.absolute().parent,
+        device_name(found["machine"]),
     )
     tasks = [number for number in options.tasks if number <= len(subject.trainer.tasks)]
     if not tasks:
@@ -48,16 +50,13 @@ def measure(job: Job, images_made_up: bool, options: Options, say: Callable[[str
         raise ConfigError(f"--tasks: the run has none of {wanted}; valid: 1 to {len(subject.trainer.tasks)}")
     record: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **found,
         "config_id": job.run_id,
         "words": options.words,
         "settings": job.effective,
         "images": "made up" if images_made_up else "real",
         "steps_a_round": bench.steps,
-        "machine": facts,
         "memory_is": "allocated on the GPU" if device.type == "cuda" else "resident memory of the process",
-        "versions": versions(),
-        "git_commit": git_commit(),
         "figures": {},
         "hours": None,
     }
