@@ -71,7 +71,9 @@ def pytest_part(name: str, what: str, share: float, options: argparse.Namespace,
 def marked_files() -> list[str]:
     """Test files with the marker: the others may need packages that are not there."""
     tests = PROJECT / "tests"
-    found = [path for path in sorted(tests.rglob("test_*.py")) if "mark.cuda" in path.read_text(encoding="utf-8")]
+    found = [
+        path for path in sorted(tests.rglob("test_*.py")) if "pytest.mark.cuda" in path.read_text(encoding="utf-8")
+    ]
     apart = ("tests/cuda/", "tests/faults/", *GOLDEN)
     names = [path.relative_to(PROJECT).as_posix() for path in found]
     return [name for name in names if not name.startswith(apart)]
