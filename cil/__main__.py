@@ -7,6 +7,7 @@ python -m cil.report diff A B                    what differs between two runs
 python -m cil.evaluate RUN                       accuracy matrix anew, calibration, probe, drift, corrupted images
 python -m cil.predict RUN IMAGE ...              the most likely classes of images
 python -m cil.export RUN                         the network for use without this project
+python -m cil.bench KEY=VALUE ...                speed, memory and hours of a run on this device
 python -m cil.data check NAME                    count a data set's classes and open every file
 Installed, each is called cil-train, cil-report, ... too."""
 

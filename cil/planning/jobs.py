@@ -45,15 +45,20 @@ class Job:
         return self.spelled or self.overrides
 
 
-def job_from_composed(composed: DictConfig, overrides: Collection[str] = (), written: Collection[str] = ()) -> Job:
+def job_from_composed(
+    composed: DictConfig,
+    overrides: Collection[str] = (),
+    written: Collection[str] = (),
+    look_for_data: bool = True,
+) -> Job:
     """The checked job of a composed configuration, with or without its hydra node. Raises ConfigError.
 
-    written: keys the user wrote; unused ones among them are warned about.
+    written: keys the user wrote; unused ones among them are warned about. look_for_data: see `validate`.
     """
     config, preset_start = typed_config(composed)
     check_ranges(config)
     config, warnings = effective(config, preset_start, written)
-    warnings += validate(config)
+    warnings += validate(config, look_for_data)
     values = plain(config)
     return Job(list(overrides), config, values, run_id(values), warnings)
 

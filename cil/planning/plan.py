@@ -71,8 +71,11 @@ def compose_jobs(argv: list[str]) -> list[Job]:
     return plan(argv).jobs
 
 
-def plan(argv: list[str]) -> Plan:
-    """Parse, compose and check everything a command line asks for. Raises ConfigError; starts and writes nothing."""
+def plan(argv: list[str], look_for_data: bool = True) -> Plan:
+    """Parse, compose and check everything a command line asks for. Raises ConfigError; starts and writes nothing.
+
+    look_for_data: false where a single run is composed whose images need not be there.
+    """
     arguments = parse_arguments(argv)
     if arguments.opaque:
         return Plan([], show=True, argv=arguments.argv)
@@ -98,7 +101,7 @@ def plan(argv: list[str]) -> Plan:
         checker.refuse_sweep(overrides)
         check_experiments(loader, overrides)
         str(composed.hydra.run.dir)  # raises for a wrong interpolation
-        job = job_from_composed(composed, _task_overrides(overrides), written_keys(overrides))
+        job = job_from_composed(composed, _task_overrides(overrides), written_keys(overrides), look_for_data)
         return Plan([job], warnings=job.warnings, argv=arguments.argv, launch=launch)
 
 

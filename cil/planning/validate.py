@@ -21,8 +21,10 @@ from cil.planning.plugins import check_mirror
 from cil.planning.warn import epoch_warnings
 
 
-def validate(config: RunConfig) -> list[str]:
+def validate(config: RunConfig, look_for_data: bool = True) -> list[str]:
     """Check an effective configuration; the warnings are about settings that are allowed but never act.
+
+    look_for_data: also check that the images are where the configuration says.
 
     Raises ConfigError with one line that names the key, what is wrong and what is valid.
     """
@@ -37,7 +39,7 @@ def validate(config: RunConfig) -> list[str]:
     _check_pruning(config)
     _check_images(config)
     _check_optimizer(config)
-    tasks = len(_check_classes(config)[: config.trainer.max_tasks])
+    tasks = len(_check_classes(config, look_for_data)[: config.trainer.max_tasks])
     _check_branch(config.branch, tasks)
     _check_device(config.device)
     check_mirror(config.tracking)
@@ -151,12 +153,13 @@ def _check_optimizer(config: RunConfig) -> None:
             raise ConfigError(f"optimizer.{key}: {show(epochs)} must be strictly ascending")
 
 
-def _check_classes(config: RunConfig) -> list[int]:
+def _check_classes(config: RunConfig, look_for_data: bool) -> list[int]:
     """Data set, class order, split and memory; returns the task sizes."""
     from cil.data.sources import count_classes, locate
     from cil.data.stream import class_order, task_sizes
 
-    locate(config.dataset)
+    if look_for_data:
+        locate(config.dataset)
     classes = config.dataset.classes if config.dataset.classes is not None else count_classes(config.dataset)
     class_order(config.class_order, config.class_order_seed, classes)
     sizes = task_sizes(config.split, classes)

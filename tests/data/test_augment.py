@@ -188,8 +188,7 @@ def test_no_value_is_read_back_from_the_device(policy, ops):
     assert augmenter.evaluate(images).shape == (256, 3, 32, 32)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.cuda
 @pytest.mark.parametrize("policy", list(AutoAugmentPolicy))
 @pytest.mark.parametrize("ops", list(AutoAugmentOps))
 def test_cuda_gives_the_same_pixels_without_waiting(policy, ops):

@@ -6,6 +6,7 @@ import torch
 from torch.nn.functional import normalize
 
 from cil.data.herding import class_mean, herd
+from tests.devices import DEVICES
 from tests.golden_files import golden
 
 
@@ -21,12 +22,13 @@ def by_definition(features: np.ndarray, count: int) -> list[int]:
 
 
 @pytest.mark.golden
-def test_golden_herding():
+@pytest.mark.parametrize("device", DEVICES)
+def test_golden_herding(device):
     figures = np.load(golden("herding.npz"))
-    features = torch.from_numpy(figures["features"])
+    features = torch.from_numpy(figures["features"]).to(device)
     picked = herd(features, len(figures["selected"]))
     assert picked.tolist() == figures["selected"].tolist()
-    np.testing.assert_allclose(class_mean(features[picked]).numpy(), figures["exemplar_mean"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(class_mean(features[picked]).cpu().numpy(), figures["exemplar_mean"], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -87,8 +89,7 @@ def test_class_mean():
     np.testing.assert_allclose(mean.numpy(), [0.5**0.5] * 2, rtol=1e-6)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.cuda
 def test_cuda_picks_the_same():
     features = normalize(torch.randn(300, 512, generator=torch.Generator().manual_seed(1)).relu(), dim=1)
     assert herd(features.cuda(), 100).tolist() == herd(features, 100).tolist()

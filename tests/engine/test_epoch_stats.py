@@ -108,8 +108,7 @@ def test_values_with_gradient_are_detached():
     assert not epoch.state_dict()["groups"][0]["totals"].requires_grad
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.cuda
 def test_adding_does_not_wait_for_the_device():
     epoch = EpochStats()
     batch = {

@@ -1,7 +1,6 @@
 """The same on CUDA, with bit-reproducible kernels."""
 
 import pytest
-import torch
 
 from tests.faults.conftest import CUDA, Reference
 from tests.faults.runs import assert_same_outcome, resume
@@ -9,8 +8,7 @@ from tests.faults.test_kill import POINTS, finished, killed
 
 pytestmark = [
     pytest.mark.faults,
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"),
+    pytest.mark.cuda,
 ]
 
 

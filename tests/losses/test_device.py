@@ -17,8 +17,7 @@ def assert_same(got: LossOutput, wanted: LossOutput) -> None:
         assert float(got.stats[name].value) == pytest.approx(float(stat.value), abs=1e-9), name
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.cuda
 @pytest.mark.parametrize("ratio", [None, 0.3])
 def test_cuda_neither_waits_nor_differs(ratio):
     for negatives, reference, formulation in EVERY_FORM:

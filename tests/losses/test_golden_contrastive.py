@@ -12,6 +12,7 @@ from cil.losses.base import LossOutput, make_loss
 from cil.losses.settings import LossSettings
 from cil.losses.similarity import cosine_matrix, split_pairs
 from cil.losses.violations import ant_term
+from tests.devices import DEVICES
 from tests.golden_files import golden
 
 SAME_NAME = {
@@ -45,20 +46,22 @@ def config(case: dict[str, Any]) -> LossConfig:
     )
 
 
-def rows(case: dict[str, Any], arrays: Any, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+def rows(
+    case: dict[str, Any], arrays: Any, dtype: torch.dtype, device: str = "cpu"
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Anchors (with gradient) and columns."""
-    z, p = (torch.from_numpy(arrays[f"{side}_{case['inputs']}"]).to(dtype) for side in "zp")
+    z, p = (torch.from_numpy(arrays[f"{side}_{case['inputs']}"]).to(device, dtype) for side in "zp")
     anchors = (z if case["kind"] == "contrast" else p).requires_grad_()
     return anchors, anchors if case["kind"] == "contrast" else z
 
 
 def difference(got: torch.Tensor, wanted: Any) -> float:
-    return float(np.abs(got.detach().numpy() - np.asarray(wanted)).max())
+    return float(np.abs(got.detach().cpu().numpy() - np.asarray(wanted)).max())
 
 
-def run(case: dict[str, Any], arrays: Any, dtype: torch.dtype) -> tuple[LossOutput, float]:
+def run(case: dict[str, Any], arrays: Any, dtype: torch.dtype, device: str) -> tuple[LossOutput, float]:
     """The output, and the largest difference of a gradient entry."""
-    anchors, columns = rows(case, arrays, dtype)
+    anchors, columns = rows(case, arrays, dtype, device)
     output = make_loss(config(case))(anchors, columns, case["margin"])
     output.loss.backward()
     assert anchors.grad is not None
@@ -100,12 +103,13 @@ def expected_names(case: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.golden
-def test_golden_contrastive() -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_golden_contrastive(device: str) -> None:
     cases = json.loads(golden("contrastive.json").read_text())
     arrays = np.load(golden("contrastive.npz"))
     assert cases
     for number, case in enumerate(cases):
-        output, gradient_difference = run(case, arrays, torch.float32)
+        output, gradient_difference = run(case, arrays, torch.float32, device)
         stats = {name: float(stat.value) for name, stat in output.stats.items()}
         ours = recomputed(case, arrays) | stats | {old: stats[new] for old, new in SAME_NAME.items()}
         ours["violation_pct"] = 100 * stats["violation_rate"]
@@ -119,12 +123,13 @@ def test_golden_contrastive() -> None:
 
 
 @pytest.mark.golden
-def test_golden_contrastive_extra() -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_golden_contrastive_extra(device: str) -> None:
     cases = json.loads(golden("contrastive_extra.json").read_text())
     arrays = np.load(golden("contrastive_extra.npz"))
     assert cases
     for number, case in enumerate(cases):
-        output, gradient_difference = run(case, arrays, torch.float64)
+        output, gradient_difference = run(case, arrays, torch.float64, device)
         assert abs(float(output.loss.detach()) - case["loss"]) <= 1e-9, (number, case)
         assert gradient_difference <= 1e-9, (number, gradient_difference)
         for name, value in case["stats"].items():

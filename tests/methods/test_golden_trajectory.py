@@ -12,6 +12,7 @@ from cil.data.stream import Task
 from cil.engine.optim import make_optimizer
 from cil.methods.phases import Phase
 from cil.methods.tagfex import TagFex
+from tests.devices import DEVICES
 from tests.golden_files import golden
 
 TERMS = ("cls", "contrast", "aux", "distill", "trans_cls", "transfer")
@@ -43,9 +44,9 @@ def our_name(name: str) -> str:
 
 
 def load_start(network: torch.nn.Module, figures, task: int) -> None:
-    prefix = f"task{task}_start/"
+    prefix, device = f"task{task}_start/", next(network.parameters()).device
     state = {
-        our_name(name.removeprefix(prefix)): torch.from_numpy(figures[name]).double()
+        our_name(name.removeprefix(prefix)): torch.from_numpy(figures[name]).double().to(device)
         for name in figures.files
         if name.startswith(prefix)
     }
@@ -71,12 +72,16 @@ def images(array: np.ndarray) -> torch.Tensor:
 
 def close(ours, theirs) -> None:
     torch.testing.assert_close(
-        torch.as_tensor(ours, dtype=torch.float64), torch.as_tensor(theirs, dtype=torch.float64), rtol=1e-8, atol=1e-8
+        torch.as_tensor(ours, dtype=torch.float64).cpu(),
+        torch.as_tensor(theirs, dtype=torch.float64).cpu(),
+        rtol=1e-8,
+        atol=1e-8,
     )
 
 
 @pytest.mark.golden
-def test_golden_trajectory():
+@pytest.mark.parametrize("device", DEVICES)
+def test_golden_trajectory(device):
     plan = json.loads(golden("tagfex_trajectory.json").read_text())
     figures = np.load(golden("tagfex_trajectory.npz"))
     config = RunConfig(
@@ -87,12 +92,13 @@ def test_golden_trajectory():
         margin_schedule=MarginScheduleConfig(),
     )
     method = TagFex(config)
-    method.network.double()
-    test_images = images(figures["test_images"])
+    method.network.double().to(device)
+    test_images = images(figures["test_images"]).to(device)
     log = iter(plan["log"])
     first = 0
     for number, size in enumerate(plan["task_sizes"], 1):
         method.begin_task(Task(number, tuple(range(first, first + size)), tuple(map(str, range(size))), first))
+        method.network.to(device)
         first += size
         load_start(method.network, figures, number)
         if number > 1:
@@ -107,7 +113,8 @@ def test_golden_trajectory():
         for step in range(plan["steps_per_task"]):
             key = f"task{number}_step{step}"
             views = torch.cat([images(figures[f"{key}_view1"]), images(figures[f"{key}_view2"])])
-            output = method.loss(method.network(views), torch.from_numpy(figures[f"{key}_targets"]))
+            targets = torch.from_numpy(figures[f"{key}_targets"])
+            output = method.loss(method.network(views.to(device)), targets.to(device))
             optimizer.zero_grad()
             output.total.backward()
             optimizer.step()

@@ -135,8 +135,7 @@ def test_what_is_in_use_already_is_not_recommended():
     assert "on_oom" not in what_helps(replace(config, trainer=saving), "cuda")
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.cuda
 def test_the_peak_is_that_of_the_real_step():
     device = torch.device("cuda")
     config, tasks = job("backbone=resnet18", "trainer.deterministic=true")
