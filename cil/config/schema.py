@@ -2,7 +2,7 @@
 
 The text under a field is its documentation: docs/config.md is generated from it. What else is known of one key
 (its range, when it is used, ...) is its `key(...)`, see cil/config/keys.py; value rules that need several keys are
-in cil/planning/validate.py. Methods and the contrastive loss have files of their own beside this one.
+in cil/planning/validate.py. Data, methods and the contrastive loss have files of their own beside this one.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from cil.config.keys import (
     ALWAYS,
     BELOW_ONE,
     TAG,
-    WHERE_USED,
     at_least,
     between,
     group,
@@ -22,9 +21,14 @@ from cil.config.keys import (
     is_not,
     key,
     nonzero,
-    null,
     when,
 )
+from cil.config.schema_data import AugmentConfig as AugmentConfig
+from cil.config.schema_data import AutoAugmentOps as AutoAugmentOps
+from cil.config.schema_data import AutoAugmentPolicy as AutoAugmentPolicy
+from cil.config.schema_data import CropResampling as CropResampling
+from cil.config.schema_data import DatasetConfig as DatasetConfig
+from cil.config.schema_data import SplitConfig as SplitConfig
 from cil.config.schema_loss import Formulation as Formulation
 from cil.config.schema_loss import LossConfig, MarginScheduleConfig
 from cil.config.schema_loss import Negatives as Negatives
@@ -52,85 +56,11 @@ from cil.config.schema_method import method_schema as method_schema
 
 Precision = Enum("Precision", ["fp32", "bf16", "fp16"])
 Stem = Enum("Stem", ["cifar", "imagenet", "imagenet_stride1"])
-AutoAugmentPolicy = Enum("AutoAugmentPolicy", ["none", "cifar10", "imagenet"])
-AutoAugmentOps = Enum("AutoAugmentOps", ["published", "torchvision"])
 Mirror = Enum("Mirror", ["mlflow", "wandb"])
 OnOom = Enum("OnOom", ["fail", "accumulate"])
 
-_NO_SIZES = when("split.sizes", null)
 _CONTRASTS = when("method.contrast_weight", nonzero)
 """A method without such a weight says in `USES` whether it has a contrastive loss."""
-
-
-@dataclass
-class DatasetConfig:
-    """Which images. A dataset also brings defaults for split, backbone, augment, epochs and memory."""
-
-    name: str = "digits"
-    """Name shown in tables and result.json."""
-    source: str = "digits"
-    """Reader: a module of cil/data/sources (digits, cifar, image_folder)."""
-    root: str | None = None
-    """Folder of the data. Relative paths start where the command was launched; `~` works."""
-    download: bool = False
-    """Download the data into `root` if it is not there (cifar10 and cifar100 only)."""
-    classes: int | None = key(None, rule=at_least(1))
-    """Number of classes. null: counted from `class_list` or the class folders."""
-    class_list: str | None = None
-    """Text file with one class-folder name a line: these classes only. null: every folder of the train split."""
-    image_size: int = key(8, rule=at_least(1))
-    """Side of the square training image in pixels."""
-    max_train_per_class: int | None = key(None, rule=at_least(1))
-    """Use only the first N training images of each class, in file order. null: all."""
-    max_test_per_class: int | None = key(None, rule=at_least(1))
-    """Use only the first N test images of each class, in file order. null: all."""
-    holdout_per_class: int | None = key(None, rule=at_least(1))
-    """Cut the last N training images of each class off as a validation set (figures named `val`). null: none."""
-    num_workers: int = key(4, rule=at_least(0))
-    """Processes that decode image files. Unused by data sets that are held in memory. Never changes a result."""
-
-
-@dataclass
-class SplitConfig:
-    """How the classes are cut into tasks."""
-
-    base: int | None = key(2, rule=at_least(1), used=_NO_SIZES)
-    """Classes of task 1. null, with `increment` null: all classes in one task (joint training)."""
-    increment: int | None = key(2, rule=at_least(1), used=_NO_SIZES)
-    """Classes of every later task."""
-    sizes: list[int] | None = key(None, rule=at_least(1))
-    """Classes of each task as a list; replaces base and increment. May sum to less than the class count."""
-
-
-@dataclass
-class AugmentConfig:
-    """Augmentation of the two training views, and normalisation."""
-
-    crop_padding: int = key(0, rule=at_least(0))
-    """Random crop of the image padded with this many black pixels a side. 0: off."""
-    resized_crop: bool = False
-    """Random resized crop to `dataset.image_size` at decoding (image files only; area 8-100 %, aspect 3/4-4/3)."""
-    test_resize: int | None = key(None, rule=at_least(1), inherited=True)
-    """Shorter side in pixels before the centre crop of test images (image files only). null: image_size * 256/224."""
-    flip: bool = False
-    """Horizontal flip with probability 1/2."""
-    brightness: float = key(0.0, rule=between(0, 1))
-    """Brightness factor drawn from [1 - x, 1 + x]."""
-    auto_augment: AutoAugmentPolicy = AutoAugmentPolicy.none
-    """AutoAugment policy: none, cifar10 or imagenet."""
-    auto_augment_ops: AutoAugmentOps | None = key(
-        AutoAugmentOps.published,
-        neutral="torchvision",
-        used=when("augment.auto_augment", is_not("none")),
-        needed=WHERE_USED,
-    )
-    """Its operations. published: Pillow's, bicubic shears, grey outside. torchvision: nearest, black outside."""
-    cutout: int = key(0, rule=at_least(0))
-    """Side in pixels of one black square, its centre anywhere in the image. 0: off."""
-    mean: list[float] = key([0.5, 0.5, 0.5], inherited=True)
-    """Channel means subtracted from pixel values in [0, 1]."""
-    std: list[float] = key([0.5, 0.5, 0.5], rule=ABOVE_ZERO, inherited=True)
-    """Channel deviations that pixel values are divided by."""
 
 
 @dataclass
