@@ -136,12 +136,19 @@ def _check_images(config: RunConfig) -> None:
 
 
 def _check_pack(config: RunConfig) -> None:
+    from cil.data.sources import MAX_RESIDENT_SIDE
+
     augment, dataset = config.augment, config.dataset
     side = dataset.pack_side
-    if side is not None and augment.test_resize is not None and augment.test_resize > side:
-        raise ConfigError(
-            f"augment.test_resize: {augment.test_resize} is more than the {side} pixels of the images in the pack"
-        )
+    if side is not None and dataset.image_size > MAX_RESIDENT_SIDE:
+        # As evaluation_side of cil/data/loader.py, which imports torch.
+        shorter = augment.test_resize if augment.test_resize is not None else round(dataset.image_size * 256 / 224)
+        if shorter > side:
+            shown = str(shorter) if augment.test_resize is not None else f"null (here {shorter})"
+            raise ConfigError(
+                f"augment.test_resize: {shown} is more than the {side} pixels of the images in the pack; "
+                f"valid: {dataset.image_size} to {side}"
+            )
     if dataset.resident_gb and augment.crop_resampling is not CropResampling.torch:
         raise ConfigError(
             "dataset.resident_gb: images on the device are cropped there, with augment.crop_resampling=torch "

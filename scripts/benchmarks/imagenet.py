@@ -2,9 +2,9 @@
 
 ROOT holds train/CLASS/*.JPEG and val/CLASS/*.JPEG. All sides work on the same images in the same batches, in turn in
 one process with one thread; what counts is processor time, so other processes on the machine disturb little.
-torchvision's side is ImageFolder with RandomResizedCrop drawn twice from each decoded image, once with ToTensor (floats,
-as usual) and once with PILToTensor (8 bits, as here); flips and normalisation are left out on all sides. Decoders alone
-follow; those that are not installed are passed over.
+torchvision's side is ImageFolder with RandomResizedCrop drawn twice from each decoded image, once with ToTensor
+(floats, as usual) and once with PILToTensor (8 bits, as here); flips and normalisation are left out on all sides.
+Decoders alone follow; those that are not installed are passed over.
 
     python scripts/benchmarks/imagenet.py ROOT --rounds 5
 """
