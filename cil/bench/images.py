@@ -12,6 +12,7 @@ from cil.data.base import ImageSet, RawDataset
 from cil.data.loader import EpochKey, ResidentLoader, TrainBatch
 from cil.data.stream import TaskStream, class_order, task_sizes
 from cil.data.training import TrainingData
+from cil.distributed.share import Share
 from cil.errors import ConfigError
 from cil.seeding import generator
 
@@ -35,9 +36,10 @@ class PoolLoader:
         key: EpochKey,
         start_step: int = 0,
         views: int = 2,
+        share: Share | None = None,
     ) -> Iterator[TrainBatch]:
         """See BatchLoader; `indices` of a batch count in the pool."""
-        return self._loader.train_batches(indices % POOL, targets, batch_size, key, start_step, views)
+        return self._loader.train_batches(indices % POOL, targets, batch_size, key, start_step, views, share)
 
     def eval_batches(self, subset: str, indices: np.ndarray, batch_size: int) -> Iterator[Tensor]:
         """See BatchLoader."""

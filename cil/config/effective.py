@@ -10,6 +10,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from cil.config.class_list import class_list_path
 from cil.config.names import key_types, show
 from cil.config.presets import DEFAULT_MARGIN
 from cil.config.schema import LossConfig, RunConfig, ScheduleName
@@ -93,10 +94,10 @@ def _settle_margin(config: RunConfig, preset_start: bool, scheduled: bool) -> No
 
 def _make_absolute(dataset: Any) -> None:
     """Paths as they are seen from the folder the command was launched from."""
-    for key in ("root", "class_list"):
-        value = getattr(dataset, key)
-        if value is not None:
-            setattr(dataset, key, str(launch_folder() / Path(value).expanduser()))
+    if dataset.root is not None:
+        dataset.root = str(launch_folder() / Path(dataset.root).expanduser())
+    if dataset.class_list is not None:
+        dataset.class_list = str(class_list_path(dataset.class_list, launch_folder()))
 
 
 def launch_folder() -> Path:

@@ -21,6 +21,7 @@ NOT_IN_IDENTITY = (
     "dataset.root",
     "dataset.download",
     "dataset.num_workers",
+    "dataset.resident_gb",
     "trainer.eval_every",
     "trainer.check_every",
     "trainer.on_oom",

@@ -66,6 +66,11 @@ def null(value: Any) -> bool:
     return value is None
 
 
+def not_null(value: Any) -> bool:
+    """Something set."""
+    return value is not None
+
+
 def is_(*names: str) -> Test:
     """One of these names; while it is null, nothing is known and it passes."""
     return lambda value: value is None or value in names

@@ -27,13 +27,16 @@ def used_parts(effective: Mapping[str, Any]) -> list[str]:
 
     training: the loop over tasks, epochs and batches, and what is drawn at random. evaluation: accuracies and what is
     computed from them. optimizer. backbone. augmentation: all changes to images but AutoAugment. data.SOURCE: reading
-    images and cutting them into sets. method.NAME: objective and network. autoaugment, memory (choice of exemplars),
+    images and cutting them into sets. data.pack: what a pack holds and how it is cut.
+    method.NAME: objective and network. autoaugment, memory (choice of exemplars),
     loss.NAME (with its statistics) and margin_schedule: where the run has them.
     """
     values = flat(effective)
     used = ["training", "evaluation", "optimizer", "backbone", "augmentation"]
     used.append(f"data.{values.get('dataset.source')}")
     used.append(f"method.{values.get('method.name')}")
+    if values.get("dataset.pack_side") is not None:
+        used.append("data.pack")
     if values.get("augment.auto_augment") not in (None, "none"):
         used.append("autoaugment")
     if values.get("memory.size") or values.get("memory.total_mb"):

@@ -12,6 +12,7 @@ from cil.config.keys import TAG, at_least, between, group, is_, is_not, key, non
 from cil.config.schema_data import AugmentConfig as AugmentConfig
 from cil.config.schema_data import AutoAugmentOps as AutoAugmentOps
 from cil.config.schema_data import AutoAugmentPolicy as AutoAugmentPolicy
+from cil.config.schema_data import CropResampling as CropResampling
 from cil.config.schema_data import DatasetConfig as DatasetConfig
 from cil.config.schema_data import SplitConfig as SplitConfig
 from cil.config.schema_loss import Formulation as Formulation

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from cil.config.keys import ABOVE_ZERO, WHERE_USED, at_least, between, is_not, key, null, when
+from cil.config.keys import ABOVE_ZERO, WHERE_USED, at_least, between, is_not, key, not_null, null, true, when
 
 AutoAugmentPolicy = Enum("AutoAugmentPolicy", ["none", "cifar10", "imagenet"])
 AutoAugmentOps = Enum("AutoAugmentOps", ["published", "torchvision"])
+CropResampling = Enum("CropResampling", ["pillow", "torch"])
 
 _NO_SIZES = when("split.sizes", null)
 
@@ -37,6 +38,11 @@ class DatasetConfig:
     """Cut the last N training images of each class off as a validation set (figures named `val`). null: none."""
     num_workers: int = key(4, rule=at_least(0))
     """Processes that decode image files. Unused by data sets that are held in memory. Never changes a result."""
+    pack_side: int | None = key(None, neutral=None, rule=at_least(1))
+    """Shorter side in pixels of the images in a pack (docs/data.md). Set where `root` is one; null: image files."""
+    resident_gb: float = key(0.0, neutral=0.0, rule=at_least(0), used=when("dataset.pack_side", not_null), idle=0.0)
+    """Memory of the device in GB for a pack: a task whose images fit lives there and is cropped there. 0: workers do
+    it. Never changes a result."""
 
 
 @dataclass
@@ -59,6 +65,14 @@ class AugmentConfig:
     """Random crop of the image padded with this many black pixels a side. 0: off."""
     resized_crop: bool = False
     """Random resized crop to `dataset.image_size` at decoding (image files only; area 8-100 %, aspect 3/4-4/3)."""
+    crop_resampling: CropResampling | None = key(
+        CropResampling.pillow,
+        neutral="pillow",
+        used=when("augment.resized_crop", true),
+        needed=WHERE_USED,
+    )
+    """How these crops are resized, both bilinear and averaging where they shrink. pillow: Pillow's. torch: PyTorch's
+    for 8 bits, up to one grey level away, three times as fast; a pack in the device's memory needs it."""
     test_resize: int | None = key(None, rule=at_least(1), inherited=True)
     """Shorter side in pixels before the centre crop of test images (image files only). null: image_size * 256/224."""
     flip: bool = False

@@ -1,25 +1,34 @@
-"""Checks data on disk: `python -m cil.data check NAME [KEY=VALUE ...]`, e.g. `check imagenet100 dataset.root=DIR`.
+"""Checks and prepares data on disk.
 
-Lists the images of each class and split, counts the files passed over, opens every image and names the broken ones.
-Exit code 0: whole, 1: a
-problem was found, 2: the command is wrong. The result is kept beside the data, and runs make use of it.
+check NAME [KEY=VALUE ...], e.g. `check imagenet100 dataset.root=DIR`: lists the images of each class and split, counts
+the files passed over, opens every image and names the broken ones (in a pack: those that differ from their checksum).
+The result is kept beside the data, and runs make use of it.
+
+prepare NAME --imagenet ROOT --class-list NAME_OR_FILE [--out DIR] [KEY=VALUE ...]: a data set of links to some classes
+of a full ImageNet. With --pack (and --side PIXELS): a pack of decoded images instead, of a full ImageNet or, without
+--imagenet, of any data set of image files. Both can be repeated, and go on where they were stopped.
+
+Exit code 0: done, 1: a problem was found, 2: the command is wrong.
 """
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from tqdm import tqdm
 
+from cil.config.class_list import class_list_path
 from cil.config.schema import DatasetConfig
 from cil.data import check
 from cil.data.base import RawDataset
+from cil.data.prepare import parser, prepare
 from cil.data.sources import load_whole
 from cil.errors import ConfigError, DataError
-from cil.planning.plan import compose_jobs
+from cil.planning.plan import compose_jobs, composed_config
 
-USAGE = "usage: python -m cil.data check NAME [KEY=VALUE ...]"
+USAGE = "usage: python -m cil.data check|prepare NAME [KEY=VALUE ...]"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,10 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{USAGE}\n\n{__doc__.strip()}" if __doc__ else USAGE)
         return 0
     try:
-        if not arguments or arguments[0] != "check":
+        commands = {"check": check_command, "prepare": prepare_command}
+        if not arguments or arguments[0] not in commands:
             given = f"no command {arguments[0]!r}" if arguments else "no command given"
             raise ConfigError(f"{given}; {USAGE}")
-        return check_command(arguments[1:])
+        return commands[arguments[0]](arguments[1:])
     except ConfigError as error:
         print(f"configuration error: {error}", file=sys.stderr)
         return 2
@@ -63,6 +73,18 @@ def _given(default: str, overrides: Sequence[str]) -> bool:
     return any(text.partition("=")[0] == default.partition("=")[0] for text in overrides)
 
 
+def prepare_command(arguments: Sequence[str]) -> int:
+    """`prepare NAME ...`: 0 if it is there now. Raises ConfigError and DataError."""
+    options = parser().parse_intermixed_args(arguments)
+    odd = next((text for text in options.overrides if "=" not in text), None)
+    if odd is not None:
+        raise ConfigError(f"prepare: {odd}: is not KEY=VALUE")
+    # What is to be made need not be there yet, so nothing but names and types is checked.
+    cfg = composed_config([f"dataset={options.name}", *options.overrides]).dataset
+    cfg.class_list = None if cfg.class_list is None else str(class_list_path(cfg.class_list, Path.cwd()))
+    return prepare(options, replace(cfg, pack_side=None))
+
+
 def check_command(arguments: Sequence[str]) -> int:
     """`check NAME ...`: 0 if the data set is whole, else 1. Raises ConfigError and DataError."""
     cfg = dataset_config(arguments)
@@ -84,14 +106,21 @@ def check_command(arguments: Sequence[str]) -> int:
 
 
 def _opened(raw: RawDataset, cfg: DatasetConfig) -> list[str]:
-    """Open every image file; a line for each broken one."""
+    """Open every image file, or compare every image of a pack with its checksum; a line for each broken one."""
+    if raw.train.packed is not None:
+        return _followed(check.broken_in_pack(raw), sum(map(len, check.splits(raw).values())), "image")
     paths = [str(path) for images in check.splits(raw).values() if images.paths is not None for path in images.paths]
     if not paths:
         return check.problems_in_memory(cfg)
     workers = min(cfg.num_workers, os.cpu_count() or 1)
+    return _followed(check.broken_files(paths, workers), len(paths), "file")
+
+
+def _followed(steps: Iterable[tuple[int, list[str]]], total: int, unit: str) -> list[str]:
+    """The lines of all steps, behind a bar."""
     broken: list[str] = []
-    with tqdm(total=len(paths), unit="file", disable=not sys.stderr.isatty(), leave=False) as bar:
-        for count, lines in check.broken_files(paths, workers):
+    with tqdm(total=total, unit=unit, disable=not sys.stderr.isatty(), leave=False) as bar:
+        for count, lines in steps:
             bar.update(count)
             broken += lines
     return broken

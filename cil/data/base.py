@@ -4,19 +4,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cil.data.pack import PackedImages
+
 
 @dataclass(frozen=True)
 class ImageSet:
-    """N images with labels; either decoded (`pixels`) or as files (`paths`).
+    """N images with labels: decoded (`pixels`), as files (`paths`) or in a pack (`packed`).
 
     labels: int64 [N], positions in the data set's class list.
     pixels: uint8 [N, 3, H, W], or None.
     paths: str [N], or None.
+    packed: N images of a pack, or None.
     """
 
     labels: np.ndarray
     pixels: np.ndarray | None = None
     paths: np.ndarray | None = None
+    packed: PackedImages | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -27,6 +31,7 @@ class ImageSet:
             self.labels[indices],
             None if self.pixels is None else self.pixels[indices],
             None if self.paths is None else self.paths[indices],
+            None if self.packed is None else self.packed.subset(indices),
         )
 
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from cil.config.class_list import names_hash
 from cil.config.schema import DatasetConfig
 from cil.data.base import ImageSet, RawDataset
 from cil.data.image_files import open_rgb
+from cil.data.pack import pixels_of
 from cil.data.sources import digits
 from cil.data.sources._folders import absolute
 from cil.errors import DataError
@@ -66,6 +68,9 @@ def listed(raw: RawDataset, root: str | None) -> Found:
         if images.paths is not None:
             names = "\0".join(path[start:] for path in images.paths.tolist())
             digest.update(names.encode(errors="surrogateescape"))  # a name on disk need not be UTF-8
+        elif images.packed is not None:
+            digest.update("\0".join(images.packed.names.tolist()).encode(errors="surrogateescape"))
+            digest.update(images.packed.checksums.astype("<u4").tobytes())
         elif images.pixels is not None:
             digest.update(images.labels.astype("<i8").tobytes())
             digest.update(np.ascontiguousarray(images.pixels).data)
@@ -81,6 +86,16 @@ def _folder(raw: RawDataset) -> str:
     """The folder that holds the splits, with a separator at its end: `root` itself or one inside it."""
     paths = image_paths(raw)
     return os.path.join(os.path.commonpath([min(paths), max(paths)]), "") if paths else ""
+
+
+def broken_in_pack(raw: RawDataset) -> Iterator[tuple[int, list[str]]]:
+    """(images looked at, a line for each whose bytes are not those that were packed), image by image."""
+    for images in splits(raw).values():
+        assert images.packed is not None
+        everything = images.packed.at(np.arange(len(images)))
+        for one, name, expected in zip(everything, images.packed.names, images.packed.checksums, strict=True):
+            same = zlib.crc32(pixels_of(one).data) == expected
+            yield 1, [] if same else [f"{one.file}: {name}: other bytes than were packed; make the pack anew"]
 
 
 def problems_in_memory(cfg: DatasetConfig) -> list[str]:

@@ -1,69 +1,35 @@
-"""Reading image files: to RGB, cropped and resized, uint8. Runs in worker processes.
+"""Reading images from files or a pack: to RGB, cropped and resized, uint8. Runs in worker processes.
 
 One request is one batch. Its crops are drawn from a stream named after (seed, task, epoch, step, row), so that
 the number of workers cannot change a pixel.
 """
 
-import math
-import multiprocessing
-import os
 import signal
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import connection, forkserver, resource_tracker
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from cil.config.schema import CropResampling
+from cil.data.crops import CUTS, Picture, as_image, random_boxes, size_of, to_tensor
 from cil.data.image_files import centre_resized, open_rgb
+from cil.data.pack import PackedImage, pixels_of
+from cil.data.workers import STOP_SIGNALS, live_and_die_with_main
 from cil.errors import DataError
-from cil.seeding import generator
 
-CROP_AREA = (0.08, 1.0)
-"""Smallest and largest share of the image's area in a random resized crop."""
-CROP_ASPECT = (3 / 4, 4 / 3)
-"""Smallest and largest ratio of width to height of the crop."""
-_ATTEMPTS = 10
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
-
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom, in pixels."""
-
-
-def random_box(width: int, height: int, uniform: np.ndarray) -> Box:
-    """The crop of a random resized crop: area uniform in CROP_AREA, logarithm of the aspect uniform.
-
-    uniform: [10, 4] numbers in [0, 1): ten attempts. If none fits, the largest central crop of allowed aspect.
-    """
-    low, high = (math.log(value) for value in CROP_ASPECT)
-    for share, stretch, right, down in uniform.tolist():
-        area = width * height * (CROP_AREA[0] + (CROP_AREA[1] - CROP_AREA[0]) * share)
-        aspect = math.exp(low + (high - low) * stretch)
-        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
-        if 0 < w <= width and 0 < h <= height:
-            left, top = int(right * (width - w + 1)), int(down * (height - h + 1))
-            return left, top, left + w, top + h
-    w = min(width, max(1, round(height * CROP_ASPECT[1])))
-    h = min(height, max(1, round(width / CROP_ASPECT[0])))
-    left, top = (width - w) // 2, (height - h) // 2
-    return left, top, left + w, top + h
-
-
-def to_tensor(image: Image.Image) -> Tensor:
-    """RGB image -> uint8 [3, H, W]."""
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+Item = str | PackedImage
+"""An image: the path of a file, or its place in a pack."""
 
 
 @dataclass(frozen=True)
 class BatchRequest:
     """One batch to decode. `key` is (seed, task, epoch, step) of a training batch, None in evaluation."""
 
-    paths: list[str]
+    images: Sequence[Item]
     key: tuple[int, int, int, int] | None
     views: int = 2
     """Random crops of each training image."""
@@ -72,45 +38,54 @@ class BatchRequest:
 
 
 class BatchDecoder(Dataset):
-    """Turns requests into uint8 pixels. Holds no path, so a worker process costs no memory per image.
+    """Turns requests into uint8 pixels. Holds no image, so a worker process costs no memory per image.
 
     image_size: side of the result. resized_crop: two random crops per training image, else one image for both
-    views. test_resize: shorter side before the centre crop in evaluation.
+    views. test_resize: shorter side before the centre crop in evaluation. resampling: of the random crops.
     """
 
-    def __init__(self, image_size: int, resized_crop: bool, test_resize: int) -> None:
+    def __init__(
+        self,
+        image_size: int,
+        resized_crop: bool,
+        test_resize: int,
+        resampling: CropResampling = CropResampling.pillow,
+    ) -> None:
         self._size = image_size
         self._resized_crop = resized_crop
         self._test_resize = test_resize
+        self._cut = CUTS[resampling.name]
 
     def __getitem__(self, request: BatchRequest) -> "Tensor | DataError":
         """Pixels [B, 3, S, S], or [views * B, ...] (first views, then second views) for random crops.
 
         A DataError is returned, not raised: a DataLoader would wrap it with the worker's traceback.
         """
+        count, random = len(request.images), request.key is not None and self._resized_crop
+        views = request.views if random else 1
+        pixels = torch.empty((views * count, 3, self._size, self._size), dtype=torch.uint8)
         try:
-            if not request.paths:  # the share of a process in a batch smaller than the number of processes
-                return torch.empty((0, 3, self._size, self._size), dtype=torch.uint8)
-            if request.key is None:
-                return torch.stack([self._central(path, self._test_resize) for path in request.paths])
-            if not self._resized_crop:
-                return torch.stack([self._central(path, self._size) for path in request.paths])
-            numbered = enumerate(request.paths, start=request.first_row)
-            rows = [self._crops(path, (*request.key, row), request.views) for row, path in numbered]
-            return torch.stack([row[view] for view in range(request.views) for row in rows])
+            for row, item in enumerate(request.images):
+                picture = read(item)
+                if random:
+                    assert request.key is not None
+                    self._crop(picture, (*request.key, request.first_row + row), pixels[row::count])
+                else:
+                    shorter = self._test_resize if request.key is None else self._size
+                    pixels[row] = to_tensor(centre_resized(as_image(picture), shorter, self._size))
         except DataError as error:
             return error
+        return pixels
 
-    def _central(self, path: str, shorter: int) -> Tensor:
-        return to_tensor(centre_resized(open_rgb(path), shorter, self._size))
+    def _crop(self, picture: Picture, key: tuple[int, ...], out: Tensor) -> None:
+        """Fill out [views, 3, S, S] with random crops."""
+        for view, box in enumerate(random_boxes(*size_of(picture), key, len(out))):
+            self._cut(picture, box, out[view])
 
-    def _crops(self, path: str, key: tuple[int, ...], views: int) -> list[Tensor]:
-        image = open_rgb(path)
-        seed, *place = key
-        uniform = torch.rand((2, _ATTEMPTS, 4), generator=generator(seed, "crop", *place), dtype=torch.float64).numpy()
-        size = (self._size, self._size)
-        boxes = [random_box(*image.size, view) for view in uniform[:views]]
-        return [to_tensor(image.crop(box).resize(size, Image.Resampling.BILINEAR)) for box in boxes]
+
+def read(item: Item) -> Picture:
+    """The image. Raises DataError with path and reason if it cannot be read."""
+    return open_rgb(item) if isinstance(item, str) else pixels_of(item)
 
 
 class _Requests:
@@ -121,23 +96,6 @@ class _Requests:
 
     def __iter__(self) -> Iterator[BatchRequest]:
         return iter(self.pending)
-
-
-def _live_and_die_with_main(_worker: int) -> None:
-    """Ctrl-C and a queue's stop signals reach the whole process group: the main process decides what they mean.
-
-    A killed one leaves nobody to stop its workers, whose parent is the fork server and lives as long as they do.
-    """
-    for signum in STOP_SIGNALS:
-        signal.signal(signum, signal.SIG_IGN)
-    threading.Thread(target=_exit_after_main, daemon=True).start()
-
-
-def _exit_after_main() -> None:
-    main = multiprocessing.parent_process()
-    assert main is not None
-    main.join()
-    os._exit(1)
 
 
 def _start_forkserver() -> None:
@@ -249,7 +207,7 @@ class DecoderPool:
             sampler=self._requests,
             num_workers=self._num_workers,
             pin_memory=self._pin_memory,
-            worker_init_fn=_live_and_die_with_main,
+            worker_init_fn=live_and_die_with_main,
             multiprocessing_context=context,
             persistent_workers=self._num_workers > 0,
             # Its own generator: without one, every start would draw from torch's global state.

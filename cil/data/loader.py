@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cil.config.schema import AugmentConfig
+from cil.config.schema import AugmentConfig, CropResampling
 from cil.data.augment import Augmenter
 from cil.data.base import ImageSet, RawDataset
-from cil.data.decoding import BatchDecoder, BatchRequest, DecoderPool
+from cil.data.decoding import BatchDecoder, BatchRequest, DecoderPool, Item
 from cil.data.transfer import to_device
 from cil.distributed.launch import launched
 from cil.distributed.ranks import own_share
@@ -82,7 +82,7 @@ class BatchLoader(Protocol):
         ...
 
 
-def _shuffled_steps(
+def shuffled_steps(
     indices: np.ndarray, targets: np.ndarray, batch_size: int, key: EpochKey, start_step: int
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """(step, indices, targets) of each batch of an epoch from start_step on."""
@@ -104,7 +104,7 @@ def _subset(raw: RawDataset, name: str) -> ImageSet:
 
 
 @dataclass(frozen=True)
-class _Step:
+class Step:
     """Names the draws of a batch of `size` images in `views` views, and the rows of it that are made."""
 
     key: EpochKey
@@ -161,10 +161,10 @@ class ResidentLoader:
     ) -> Iterator[TrainBatch]:
         """See BatchLoader."""
         share = share or own_share()
-        for step, chosen, labels in _shuffled_steps(indices, targets, batch_size, key, start_step):
+        for step, chosen, labels in shuffled_steps(indices, targets, batch_size, key, start_step):
             rows = to_device(torch.from_numpy(np.tile(chosen[share.rows(len(chosen))], views)), self._device)
             images = self._pixels["train"].index_select(0, rows)
-            augmented = _Step(key, step, len(chosen), views, share).augmented(images, self._augmenter)
+            augmented = Step(key, step, len(chosen), views, share).augmented(images, self._augmenter)
             yield TrainBatch(augmented, to_device(torch.from_numpy(labels), self._device), torch.from_numpy(chosen))
 
     def eval_batches(self, subset: str, indices: np.ndarray, batch_size: int) -> Iterator[Tensor]:
@@ -192,7 +192,7 @@ def evaluation_side(augment: AugmentConfig, image_size: int) -> int:
 
 
 class DecodingLoader:
-    """Image files: worker processes decode and crop; the device does the rest of the augmentation.
+    """Image files or a pack: worker processes read and crop; the device does the rest of the augmentation.
 
     num_workers: worker processes, at most one a processor; 0: this process decodes.
     Raises ConfigError if the test images are resized to less than image_size.
@@ -205,10 +205,11 @@ class DecodingLoader:
         if test_resize < image_size:
             raise ConfigError(f"augment.test_resize={test_resize} is less than dataset.image_size={image_size}")
         self._raw = raw
-        self._device = device
+        self.device = self._device = device
         self._random_crops = augment.resized_crop
         self._augmenter = Augmenter(augment, image_size)
-        decoder = BatchDecoder(image_size, augment.resized_crop, test_resize)
+        resampling = augment.crop_resampling or CropResampling.pillow  # null without random crops
+        decoder = BatchDecoder(image_size, augment.resized_crop, test_resize, resampling)
         pin = device.type == "cuda"
         num_workers = min(num_workers, _processors())
         # One pool each: an evaluation in the middle of an epoch must not end it.
@@ -226,26 +227,26 @@ class DecodingLoader:
         share: Share | None = None,
     ) -> Iterator[TrainBatch]:
         """See BatchLoader. Raises DataError for an image that cannot be read."""
-        paths = self._paths("train")
+        images = _subset(self._raw, "train")
         share = share or own_share()
-        steps = list(_shuffled_steps(indices, targets, batch_size, key, start_step))
+        steps = list(shuffled_steps(indices, targets, batch_size, key, start_step))
         own = [share.rows(len(chosen)) for _, chosen, _ in steps]
         requests = (
-            BatchRequest(paths[chosen[rows]].tolist(), (key.seed, key.task, key.epoch, step), views, rows.start)
+            BatchRequest(_items(images, chosen[rows]), (key.seed, key.task, key.epoch, step), views, rows.start)
             for (step, chosen, _), rows in zip(steps, own, strict=True)
         )
         for (step, chosen, labels), decoded in zip(steps, self._train_pool.run(requests), strict=True):
-            images = to_device(decoded, self._device)
+            pixels = to_device(decoded, self._device)
             if views == 2 and not self._random_crops:
-                images = torch.cat([images, images])
-            augmented = _Step(key, step, len(chosen), views, share).augmented(images, self._augmenter)
+                pixels = torch.cat([pixels, pixels])
+            augmented = Step(key, step, len(chosen), views, share).augmented(pixels, self._augmenter)
             yield TrainBatch(augmented, to_device(torch.from_numpy(labels), self._device), torch.from_numpy(chosen))
 
     def eval_batches(self, subset: str, indices: np.ndarray, batch_size: int) -> Iterator[Tensor]:
         """See BatchLoader. Raises DataError for an image that cannot be read."""
-        paths = self._paths(subset)
+        images = _subset(self._raw, subset)
         batches = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
-        requests = (BatchRequest(paths[batch[own_share().rows(len(batch))]].tolist(), None) for batch in batches)
+        requests = (BatchRequest(_items(images, batch[own_share().rows(len(batch))]), None) for batch in batches)
         for decoded in self._eval_pool.run(requests):
             yield self._augmenter.evaluate(to_device(decoded, self._device))
 
@@ -254,16 +255,10 @@ class DecodingLoader:
         self._train_pool.close()
         self._eval_pool.close()
 
-    def _paths(self, subset: str) -> np.ndarray:
-        paths = _subset(self._raw, subset).paths
-        assert paths is not None, "DecodingLoader needs paths"
-        return paths
 
-
-def make_loader(
-    raw: RawDataset, augment: AugmentConfig, image_size: int, device: torch.device, num_workers: int
-) -> BatchLoader:
-    """The loader that fits the data set: ResidentLoader for decoded pixels, DecodingLoader for image files."""
-    if raw.train.pixels is not None:
-        return ResidentLoader(raw, augment, image_size, device)
-    return DecodingLoader(raw, augment, image_size, device, num_workers)
+def _items(images: ImageSet, indices: np.ndarray) -> list[Item]:
+    """What a worker has to know of the images at `indices`."""
+    if images.packed is not None:
+        return [*images.packed.at(indices)]
+    assert images.paths is not None, "decoded images need no worker"
+    return [*images.paths[indices].tolist()]

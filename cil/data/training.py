@@ -9,7 +9,8 @@ import torch
 from cil.config.schema import RunConfig
 from cil.data.base import RawDataset
 from cil.data.check import check_at_start, listed
-from cil.data.loader import BatchLoader, make_loader
+from cil.data.device_loader import make_loader
+from cil.data.loader import BatchLoader
 from cil.data.memory import ExemplarMemory
 from cil.data.sources import load_dataset
 from cil.data.stream import TaskStream, class_order, task_sizes
@@ -65,5 +66,5 @@ def load_training_data(config: RunConfig, device: torch.device, run_folder: Path
     raw = load_dataset(config.dataset, look)
     order = class_order(config.class_order, config.class_order_seed, len(raw.classes))
     stream = TaskStream(order, task_sizes(config.split, len(raw.classes)), list(raw.classes))
-    loader = make_loader(raw, config.augment, config.dataset.image_size, device, config.dataset.num_workers)
+    loader = make_loader(raw, config.augment, config.dataset, device)
     return TrainingData(raw, loader, stream, fingerprint)

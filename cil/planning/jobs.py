@@ -8,10 +8,11 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cil.config.effective import effective
+from cil.config.effective import effective, launch_folder
 from cil.config.identity import run_id
+from cil.config.packs import pack_head
 from cil.config.ranges import check_ranges
-from cil.config.schema import RunConfig
+from cil.config.schema import DatasetConfig, RunConfig
 from cil.config.typed import plain, typed
 from cil.errors import ConfigError
 from cil.planning.messages import first_line
@@ -64,7 +65,10 @@ def job_from_composed(
 
 
 def typed_config(composed: DictConfig) -> tuple[RunConfig, bool]:
-    """The typed configuration, and whether its start margin is a preset's (still an interpolation)."""
+    """The typed configuration, and whether its start margin is a preset's (still an interpolation).
+
+    A pack at `dataset.root` is recognised here.
+    """
     own = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     schedule = OmegaConf.to_container(own, resolve=False).get("margin_schedule")  # type: ignore[union-attr]
     start = schedule.get("initial_margin") if isinstance(schedule, dict) else None
@@ -72,4 +76,13 @@ def typed_config(composed: DictConfig) -> tuple[RunConfig, bool]:
         resolved = cast(dict[str, Any], OmegaConf.to_container(own, resolve=True))
     except OmegaConfBaseException as error:
         raise ConfigError(first_line(error)) from None
-    return typed(resolved), isinstance(start, str) and "${cil.preset:" in start
+    config = typed(resolved)
+    _recognise_pack(config.dataset)
+    return config, isinstance(start, str) and "${cil.preset:" in start
+
+
+def _recognise_pack(dataset: DatasetConfig) -> None:
+    """Note in `pack_side` that the data is a pack, so that it becomes part of what the run is."""
+    if dataset.root is not None and dataset.pack_side is None:
+        head = pack_head(launch_folder() / Path(dataset.root).expanduser())
+        dataset.pack_side = None if head is None else head["side"]

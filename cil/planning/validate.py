@@ -8,6 +8,7 @@ from cil.config.ranges import check_nulls, check_ranges
 from cil.config.schema import (
     FEATURE_WIDTHS,
     BranchConfig,
+    CropResampling,
     LossConfig,
     MarginScheduleConfig,
     MemoryConfig,
@@ -144,6 +145,28 @@ def _check_images(config: RunConfig) -> None:
         )
     if augment.test_resize is not None and augment.test_resize < size:
         raise ConfigError(f"augment.test_resize: {augment.test_resize} is smaller than dataset.image_size={size}")
+    _check_pack(config)
+
+
+def _check_pack(config: RunConfig) -> None:
+    from cil.data.sources import MAX_RESIDENT_SIDE
+
+    augment, dataset = config.augment, config.dataset
+    side = dataset.pack_side
+    if side is not None and dataset.image_size > MAX_RESIDENT_SIDE:
+        # As evaluation_side of cil/data/loader.py, which imports torch.
+        shorter = augment.test_resize if augment.test_resize is not None else round(dataset.image_size * 256 / 224)
+        if shorter > side:
+            shown = str(shorter) if augment.test_resize is not None else f"null (here {shorter})"
+            raise ConfigError(
+                f"augment.test_resize: {shown} is more than the {side} pixels of the images in the pack; "
+                f"valid: {dataset.image_size} to {side}"
+            )
+    if dataset.resident_gb and augment.crop_resampling is not CropResampling.torch:
+        raise ConfigError(
+            "dataset.resident_gb: images on the device are cropped there, with augment.crop_resampling=torch "
+            "(and augment.resized_crop=true); valid with other settings: 0"
+        )
 
 
 def _check_optimizer(config: RunConfig) -> None:

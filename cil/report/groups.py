@@ -25,8 +25,10 @@ from cil.report.significance import Summary, summarise
 
 Unit = tuple[Any, str]
 HOLDOUT = "dataset.holdout_per_class"
-_PROBLEM_KEYS = ("dataset.name", "dataset.source", "dataset.classes", HOLDOUT, "split", "trainer.max_tasks")
-"""A holdout is one of them: runs with it train on fewer images and are ranked by other ones."""
+PACK = "dataset.pack_side"
+_PROBLEM_KEYS = ("dataset.name", "dataset.source", "dataset.classes", HOLDOUT, PACK, "split", "trainer.max_tasks")
+"""A holdout is one of them: runs with it train on fewer images and are ranked by other ones. So is a pack: its crops
+come from smaller images."""
 
 
 @dataclass(eq=False)
@@ -161,7 +163,8 @@ def _title(run: Run) -> str:
         shown += f" + {later}" if len(set(sizes[1:])) == 1 else "".join(f"+{size}" for size in sizes[1:])
     dataset = run.settings.get("dataset.name", run.result.get("dataset", "?"))
     title = f"{dataset}, {tasks} task{'s' if tasks > 1 else ''} of {shown} classes"
-    held = run.settings.get(HOLDOUT)
+    held, side = run.settings.get(HOLDOUT), run.settings.get(PACK)
+    title += f", from a pack of {side} pixels" if side else ""
     return f"{title}, {held} training images a class held out" if held else title
 
 

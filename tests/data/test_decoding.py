@@ -11,7 +11,8 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.transforms import functional as F
 
-from cil.data.decoding import BatchDecoder, BatchRequest, DecoderPool, WorkerDied, random_box
+from cil.data.crops import random_box
+from cil.data.decoding import BatchDecoder, BatchRequest, DecoderPool, WorkerDied
 from cil.data.image_files import centre_resized
 from cil.errors import DataError
 from cil.seeding import generator

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from cil.config.schema import AugmentConfig, AutoAugmentPolicy
+from cil.config.schema import AugmentConfig, AutoAugmentPolicy, DatasetConfig
 from cil.data.augment import Augmenter
 from cil.data.base import ImageSet, RawDataset
-from cil.data.loader import BatchLoader, DecodingLoader, EpochKey, ResidentLoader, TrainBatch, make_loader
+from cil.data.device_loader import make_loader
+from cil.data.loader import BatchLoader, DecodingLoader, EpochKey, ResidentLoader, TrainBatch
 from cil.errors import ConfigError, DataError
 from cil.seeding import generator
 from tests.data.image_files import write_images
@@ -40,7 +41,9 @@ def files(tmp_path_factory) -> RawDataset:
 
 def loader(raw: RawDataset, workers: int = 0, **changes) -> BatchLoader:
     kind = {"resized_crop": True} if raw.train.pixels is None else {"crop_padding": 2}
-    return make_loader(raw, AugmentConfig(**(FULL | kind | changes)), SIZE, CPU, workers)
+    return make_loader(
+        raw, AugmentConfig(**(FULL | kind | changes)), DatasetConfig(image_size=SIZE, num_workers=workers), CPU
+    )
 
 
 CHOSEN = np.array([3, 30, 5, 17, 2, 21, 9, 11, 38])
@@ -179,7 +182,9 @@ def test_resident_pixels_are_never_changed_even_read_only_ones(recwarn):
 
 def test_a_resident_step_reads_nothing_back_from_the_device():
     # A meta tensor has a shape and no values: reading one, or a shape that depends on one, is an error.
-    source = make_loader(in_memory(), AugmentConfig(**FULL, crop_padding=2), SIZE, torch.device("meta"), 0)
+    source = make_loader(
+        in_memory(), AugmentConfig(**FULL, crop_padding=2), DatasetConfig(image_size=SIZE), torch.device("meta")
+    )
     batches = epoch(source)
     assert [len(batch.views) for batch in batches] == [8, 8, 2]
     assert batches[0].views.device == batches[0].targets.device == torch.device("meta")
@@ -251,7 +256,7 @@ def test_make_loader_chooses_by_what_the_data_set_holds(files):
 )
 def test_settings_that_do_not_fit_pixels_in_memory_are_refused(changes, size, message):
     with pytest.raises(ConfigError, match=message):
-        make_loader(in_memory(), AugmentConfig(**changes), size, CPU, 0)
+        make_loader(in_memory(), AugmentConfig(**changes), DatasetConfig(image_size=size), CPU)
 
 
 def test_a_test_resize_below_the_image_size_is_refused(files):

@@ -11,10 +11,13 @@ from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
+from PIL import Image
 
 from cil.config.schema import DatasetConfig
 from cil.data.base import ImageSet, RawDataset
-from cil.data.image_files import decode_files
+from cil.data.image_files import decode_files, decode_images
+from cil.data.pack import pixels_of
+from cil.data.sources import _packed
 from cil.data.sources._folders import MAX_RESIDENT_SIDE
 from cil.errors import ConfigError, DataError
 
@@ -25,7 +28,9 @@ def available() -> list[str]:
 
 
 def _source(cfg: DatasetConfig) -> ModuleType:
-    """The source's module. Raises ConfigError if there is none of that name."""
+    """The source's module; where the data is a pack, the reader of packs. Raises ConfigError if there is none."""
+    if cfg.pack_side is not None:
+        return _packed
     names = available()
     if cfg.source not in names:
         near = difflib.get_close_matches(str(cfg.source), names, n=1)
@@ -123,6 +128,11 @@ def _first_per_class(images: ImageSet, count: int | None, key: str) -> ImageSet:
 
 def _decoded(images: ImageSet, image_size: int) -> ImageSet:
     """`images` held in memory if they are small. Raises DataError for an unreadable file."""
-    if images.paths is None or image_size > MAX_RESIDENT_SIDE:
+    if images.pixels is not None or image_size > MAX_RESIDENT_SIDE:
         return images
+    if images.packed is not None:
+        every = images.packed.at(np.arange(len(images)))
+        opened = (Image.fromarray(pixels_of(one)) for one in every)
+        return ImageSet(images.labels, pixels=decode_images(opened, len(every), image_size))
+    assert images.paths is not None
     return ImageSet(images.labels, pixels=decode_files(images.paths, image_size))

@@ -30,6 +30,7 @@ from cil.data.sources._folders import (
     list_split,
     loose_image,
 )
+from cil.data.sources._imagenet import prepared_list
 from cil.data.sources._layouts import what_is_there
 from cil.errors import ConfigError, DataError
 
@@ -122,7 +123,7 @@ def load(cfg: DatasetConfig) -> RawDataset:
     if cfg.classes is not None and len(names) < cfg.classes:
         raise DataError(f"{folder / 'train'}: {len(names)} classes, but dataset.classes is {cfg.classes}")
     val = _load_val(folder, names, passed_over, class_list)
-    chosen = None if class_list is None else (class_list.path.name, class_list.sha256)
+    chosen = prepared_list(folder, names) if class_list is None else (class_list.path.name, class_list.sha256)
     return RawDataset(cfg.name, tuple(names), train, val, class_list=chosen, passed_over=passed_over.lines(folder))
 
 
