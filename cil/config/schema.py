@@ -2,7 +2,8 @@
 
 The text under a field is its documentation: docs/config.md is generated from it. What else is known of one key
 (its range, when it is used, ...) is its `key(...)`, see cil/config/keys.py; value rules that need several keys are
-in cil/planning/validate.py. Methods and the contrastive loss have files of their own beside this one.
+in cil/planning/validate.py. Methods, the contrastive loss, memory and the training loop have files of their own
+beside this one.
 """
 
 from dataclasses import dataclass
@@ -49,13 +50,15 @@ from cil.config.schema_method import MethodConfig as MethodConfig
 from cil.config.schema_method import TagFexConfig as TagFexConfig
 from cil.config.schema_method import WaConfig as WaConfig
 from cil.config.schema_method import method_schema as method_schema
+from cil.config.schema_trainer import LATER_TASKS, TrainerConfig
+from cil.config.schema_trainer import FrozenForm as FrozenForm
+from cil.config.schema_trainer import OnOom as OnOom
+from cil.config.schema_trainer import Precision as Precision
 
-Precision = Enum("Precision", ["fp32", "bf16", "fp16"])
 Stem = Enum("Stem", ["cifar", "imagenet", "imagenet_stride1"])
 AutoAugmentPolicy = Enum("AutoAugmentPolicy", ["none", "cifar10", "imagenet"])
 AutoAugmentOps = Enum("AutoAugmentOps", ["published", "torchvision"])
 Mirror = Enum("Mirror", ["mlflow", "wandb"])
-OnOom = Enum("OnOom", ["fail", "accumulate"])
 
 _NO_SIZES = when("split.sizes", null)
 _CONTRASTS = when("method.contrast_weight", nonzero)
@@ -149,8 +152,6 @@ class BackboneConfig:
 
 _STEPS = when("method.name", is_not("foster"))
 """Not a cosine schedule."""
-_LATER_TASKS = when("method.name", is_not("joint"))
-"""Later tasks are trained in another way than the first."""
 
 
 @dataclass
@@ -163,47 +164,14 @@ class OptimizerConfig:
     """Momentum."""
     init_weight_decay: float = key(5e-4, rule=at_least(0), inherited=True)
     """Weight decay in task 1, on every trained parameter."""
-    inc_weight_decay: float = key(2e-4, rule=at_least(0), used=_LATER_TASKS, idle=0.0)
+    inc_weight_decay: float = key(2e-4, rule=at_least(0), used=LATER_TASKS, idle=0.0)
     """Weight decay in later tasks."""
     init_milestones: list[int] = key([60, 120, 170], rule=at_least(0), used=_STEPS, idle=[], inherited=True)
     """0-based epochs of task 1 from which the rate is multiplied by gamma once more."""
-    inc_milestones: list[int] = key([80, 120, 150], rule=at_least(0), used=_STEPS + _LATER_TASKS, idle=[])
+    inc_milestones: list[int] = key([80, 120, 150], rule=at_least(0), used=_STEPS + LATER_TASKS, idle=[])
     """The same for later tasks."""
     gamma: float = key(0.1, rule=ABOVE_ZERO, used=_STEPS, idle=1.0)
     """Factor at each milestone."""
-
-
-@dataclass
-class TrainerConfig:
-    """The training loop."""
-
-    init_epochs: int = key(200, rule=at_least(1), inherited=True)
-    """Epochs of task 1."""
-    inc_epochs: int = key(170, rule=at_least(1), used=_LATER_TASKS, idle=1)
-    """Epochs of every later task."""
-    batch_size: int = key(128, rule=at_least(1))
-    """Images a batch (each gives two views)."""
-    eval_batch_size: int = key(256, rule=at_least(1))
-    """Images a batch in evaluation and herding."""
-    eval_every: int = key(0, rule=at_least(0))
-    """Evaluate every N epochs besides the end of a task. 0: only at the end of a task. Never changes training."""
-    max_tasks: int | None = key(None, rule=at_least(1))
-    """Stop after this many tasks. null: all."""
-    precision: Precision = Precision.fp32
-    """fp32, bf16 or fp16 (autocast; losses stay in float32)."""
-    compile: bool = False
-    """torch.compile for the trained backbones."""
-    grad_clip_norm: float | None = key(None, rule=ABOVE_ZERO)
-    """Largest gradient norm of a step. null: no clipping."""
-    deterministic: bool = False
-    """Bit-reproducible kernels on CUDA (slower). On a CPU results repeat anyway, with the same number
-    of threads (recorded, and told on a resume with another one) on the same kind of processor."""
-    check_every: int = key(20, rule=at_least(1))
-    """A non-finite loss or gradient is found at most this many steps late."""
-    on_oom: OnOom = OnOom.fail
-    """When memory runs out: fail, or go on with the batch in micro-batches (recorded; batch-norm sees fewer images)."""
-    forecast: bool = key(True, neutral=False)
-    """Before training, forecast the size of the last task's network (and on CUDA measure its peak memory)."""
 
 
 @dataclass

@@ -7,14 +7,15 @@ passes instead of one, memory of one micro-batch. Only batch-norm sees smaller b
 of an unsplit step.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import fields, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from cil.engine.buffers import buffers_as_they_are
 from cil.methods.base import Method, StepOutput
 
 
@@ -37,15 +38,6 @@ def _joined(pieces: list[Any], order: Tensor) -> Any:
     return replace(pieces[0], **joined)
 
 
-@contextmanager
-def _buffers_as_they_are(network: nn.Module) -> Iterator[None]:
-    """Undo what a forward pass does to buffers: each image must move the running statistics once a step."""
-    saved = [buffer.clone() for buffer in network.buffers()]
-    yield
-    for buffer, value in zip(network.buffers(), saved, strict=True):
-        buffer.copy_(value)
-
-
 def backward_in_parts(
     method: Method,
     views: Tensor,
@@ -59,7 +51,8 @@ def backward_in_parts(
     views: [views * B, ...], targets: [B]; `scale` is applied to the loss before it is differentiated.
     """
     rows = [part.to(views.device, non_blocking=True) for part in micro_rows(len(targets), parts, method.views)]
-    with torch.no_grad(), autocast(), _buffers_as_they_are(method.network):
+    # Each image must move the running statistics once a step.
+    with torch.no_grad(), autocast(), buffers_as_they_are(method.network):
         pieces = [method.network(views[part]) for part in rows]
     outputs = _joined(pieces, torch.cat(rows))
     with autocast():

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 import torch
 from torch import Tensor
 
+from cil.engine.buffers import buffers_as_they_are
 from cil.methods.base import Method
 
 
@@ -40,15 +41,9 @@ def gradient_share(
 @contextmanager
 def undisturbed(method: Method) -> Iterator[None]:
     """Whatever is computed inside leaves no trace: the buffers of the network are put back."""
-    kept = [(buffer, buffer.clone()) for buffer in method.network.buffers()]
-    try:
-        # Compiled networks free what a second backward pass needs.
-        with torch.compiler.set_stance("force_eager"):
-            yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in kept:
-                buffer.copy_(value)
+    # Compiled networks free what a second backward pass needs.
+    with buffers_as_they_are(method.network), torch.compiler.set_stance("force_eager"):
+        yield
 
 
 def gradient_of(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:

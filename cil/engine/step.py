@@ -10,6 +10,7 @@ from torch import Tensor
 from cil.config.schema import OnOom, Precision, RunConfig
 from cil.data.loader import TrainBatch
 from cil.engine.accumulate import backward_in_parts
+from cil.engine.buffers import Kept
 from cil.engine.divergence import DivergenceGuard, Place, gradient_norm
 from cil.engine.optim import make_optimizer
 from cil.engine.precision import autocast
@@ -94,7 +95,7 @@ class Stepper:
     def _backward(self, batch: TrainBatch, place: Place) -> StepOutput:
         """Loss and gradients of a batch, in micro-batches once memory has run out (trainer.on_oom)."""
         # The forward pass of a step that fails has moved the running statistics already.
-        buffers = self._copied_buffers() if self.config.on_oom is OnOom.accumulate else []
+        buffers = Kept(self.method.network) if self.config.on_oom is OnOom.accumulate else None
         while True:
             try:
                 if self.micro_batches > 1:
@@ -109,12 +110,9 @@ class Stepper:
                 if self.config.on_oom is OnOom.fail or self.micro_batches >= len(batch.targets):
                     raise
             # Outside the except block, where the traceback would keep the failed step's tensors alive.
-            for buffer, value in zip(self.method.network.buffers(), buffers, strict=True):
-                buffer.copy_(value)
+            assert buffers is not None
+            buffers.put_back()
             self._split_further(place)
-
-    def _copied_buffers(self) -> list[Tensor]:
-        return [buffer.clone() for buffer in self.method.network.buffers()]
 
     def _split_further(self, place: Place) -> None:
         """Continue with micro-batches of half the size, and record it."""

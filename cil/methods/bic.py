@@ -33,7 +33,7 @@ class BiC(DistillingMethod):
 
     def make_network(self) -> CorrectedNet:
         """A network with corrections."""
-        return CorrectedNet(self.config.backbone, self.stream("backbone"))
+        return CorrectedNet(self.config.backbone, self.stream("backbone"), self.config.trainer.frozen)
 
     def phases(self, task: Task) -> Sequence[Phase]:
         """Train on the one part, correct on the other; in the first task there is nothing to correct."""

@@ -32,7 +32,7 @@ class DistillingMethod(ClassifyingMethod):
 
     def make_network(self) -> DistillingNet:
         """A network with a teacher."""
-        return DistillingNet(self.config.backbone, self.stream("backbone"))
+        return DistillingNet(self.config.backbone, self.stream("backbone"), self.config.trainer.frozen)
 
     def loss(self, outputs: DistillingOutputs, targets: Tensor) -> StepOutput:
         """Both terms; see Method.loss. A term without weight is left out."""

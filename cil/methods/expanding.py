@@ -24,7 +24,7 @@ class ExpandingMethod(Method):
         super().__init__(config)
         assert isinstance(config.method, ExpandingConfig)
         self.settings = config.method
-        self.network = ExpandingNet(config.backbone, self.shared, self.stream("backbone"))
+        self.network = ExpandingNet(config.backbone, self.shared, self.stream("backbone"), config.trainer.frozen)
 
     def begin_task(self, task: Task) -> None:
         """Add a branch, and grow the classifier."""

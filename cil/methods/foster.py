@@ -40,7 +40,7 @@ class Foster(Method):
         super().__init__(config)
         assert isinstance(config.method, FosterConfig)
         self.settings = config.method
-        self.network = FosterNet(config.backbone, self.stream("backbone"))
+        self.network = FosterNet(config.backbone, self.stream("backbone"), config.trainer.frozen)
         self.task: Task | None = None
         self._weights: dict[float, Tensor] = {}
 

@@ -41,7 +41,7 @@ class TagFex(Method):
         self.settings = config.method
         self.contrastive_loss = None if config.loss.name is None else make_loss(config.loss)
         self.schedule = MarginSchedule(config.margin_schedule, config.ant_margin) if self.contrastive_loss else None
-        self.network = TagFexNet(config.backbone, config.method, self.stream)
+        self.network = TagFexNet(config.backbone, config.method, self.stream, config.trainer.frozen)
         self.average = WeightAverage(config.teacher.average_last or 1)
         self.prototypes: Tensor | None = None
         """Mean embeddings of the classes of earlier tasks, [C, D], where the loss wants them."""

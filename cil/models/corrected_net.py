@@ -5,7 +5,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from cil.config.schema import BackboneConfig
+from cil.config.schema import BackboneConfig, FrozenForm
 from cil.models.distilling_net import DistillingNet
 from cil.models.heads import wide
 
@@ -26,8 +26,10 @@ class Correction(nn.Module):
 class CorrectedNet(DistillingNet):
     """A correction beside each head. While one is trained (`correct`), the rest is frozen, batch-norm included."""
 
-    def __init__(self, backbone: BackboneConfig, stream: torch.Generator) -> None:
-        super().__init__(backbone, stream)
+    def __init__(
+        self, backbone: BackboneConfig, stream: torch.Generator, frozen: FrozenForm = FrozenForm.exact
+    ) -> None:
+        super().__init__(backbone, stream, frozen)
         self.corrections = nn.ModuleList()
         self.correcting = False
 

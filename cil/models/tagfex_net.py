@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cil.config.schema import BackboneConfig, BranchInit, TagFexConfig
+from cil.config.schema import BackboneConfig, BranchInit, FrozenForm, TagFexConfig
 from cil.models.attention import MergeAttention, tokens
+from cil.models.folding import FrozenForward
 from cil.models.heads import aligned_weight, fresh_linear, grown_linear
 from cil.models.resnet import ResNet, make_backbone, pool
 
@@ -50,8 +51,15 @@ class Teacher(nn.Module):
 class TagFexNet(nn.Module):
     """One task-agnostic net, one task-specific net a task, and the heads around them. Starts without a task."""
 
-    def __init__(self, backbone: BackboneConfig, config: TagFexConfig, stream: StreamFactory) -> None:
+    def __init__(
+        self,
+        backbone: BackboneConfig,
+        config: TagFexConfig,
+        stream: StreamFactory,
+        frozen: FrozenForm = FrozenForm.exact,
+    ) -> None:
         super().__init__()
+        self.run_frozen = FrozenForward(frozen)
         self.backbone = backbone
         self.config = config
         self.ta_net = make_backbone(backbone, stream("ta_net"))
@@ -148,7 +156,7 @@ class TagFexNet(nn.Module):
         assert self.aux_head and self.attention and self.transfer_head and self.predictor
         merged = self.attention(tokens(agnostic_map.detach()), tokens(specific_map)).mean(dim=1)
         with torch.no_grad():
-            teacher_embeddings = self.teacher.projector(pool(self.teacher.ta_net(images)))
+            teacher_embeddings = self.teacher.projector(pool(self.run_frozen(self.teacher.ta_net, images)))
         return TrainOutputs(
             logits,
             embeddings,
@@ -160,7 +168,7 @@ class TagFexNet(nn.Module):
 
     @torch.no_grad()
     def _frozen_features(self, images: Tensor) -> list[Tensor]:
-        return [pool(net(images)) for net in self.ts_nets[:-1]]
+        return [pool(self.run_frozen(net, images)) for net in self.ts_nets[:-1]]
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:

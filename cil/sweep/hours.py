@@ -29,6 +29,7 @@ KIND_KEYS = (
     "trainer.max_tasks",
     "trainer.precision",
     "trainer.compile",
+    "trainer.frozen",
 )
 """Keys that decide how long a run takes; runs that agree in them are of one kind."""
 
