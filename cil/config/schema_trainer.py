@@ -36,8 +36,14 @@ class TrainerConfig:
     frozen: FrozenForm = key(FrozenForm.exact, neutral="exact", used=_FREEZES, idle="exact")
     """Frozen branches and teachers in training steps. exact: as they are. folded: copies with batch-norm folded into
     the convolutions (same to about 1e-6). folded_bf16: such copies in bfloat16. Evaluation never uses the copies."""
+    cuda_graph_frozen: bool = key(False, neutral=False, used=_FREEZES, idle=False)
+    """Run what is frozen by CUDA graphs in training steps (full batches only). Without CUDA it does nothing."""
     compile: bool = False
-    """torch.compile for the trained backbones."""
+    """torch.compile for the trained backbones, in training steps with a full batch."""
+    channels_last: bool = key(False, neutral=False)
+    """Keep weights and feature maps with the channels innermost: faster on GPUs in half precision, slower on CPUs."""
+    tf32: bool = key(False, neutral=False)
+    """Let float32 convolutions and products on CUDA round their inputs to TensorFloat-32. false: float32 is float32."""
     grad_clip_norm: float | None = key(None, rule=ABOVE_ZERO)
     """Largest gradient norm of a step. null: no clipping."""
     deterministic: bool = False

@@ -1,7 +1,8 @@
 """One optimiser step: forward pass, loss, gradients (in micro-batches if memory is short), clipping, update, guard."""
 
 import logging
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from cil.config.schema import OnOom, Precision, RunConfig
 from cil.data.loader import TrainBatch
 from cil.engine.accumulate import backward_in_parts
 from cil.engine.buffers import Kept
+from cil.engine.compiled import Compiler
 from cil.engine.divergence import DivergenceGuard, Place, gradient_norm
 from cil.engine.optim import make_optimizer
 from cil.engine.precision import autocast
@@ -37,6 +39,7 @@ class Stepper:
         self.micro_batches = 1
         self.memory_events: list[dict[str, int]] = []
         """Where memory ran out, and into how many micro-batches a batch is split since then."""
+        self.compiler = Compiler(self.config)
         self._skipped = torch.zeros((), device=device)
         """Steps in a row that the fp16 scaler has skipped, counted on the device."""
         self.correct: Tensor | None = None
@@ -46,8 +49,15 @@ class Stepper:
         """The forward precision of the run."""
         return autocast(self.config.precision, self.device)
 
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """For forward passes beside training: in its precision, but never compiled."""
+        with self.compiler.eager(), self.autocast():
+            yield
+
     def begin_phase(self, phase: Phase) -> None:
         """A new optimiser over what the network trains now."""
+        self.compiler.begin_phase(self.method.compiled())
         self.optimizer = make_optimizer(self.method.network.parameters(), phase, self.momentum)
 
     def set_rate(self, rate: float) -> None:
@@ -99,10 +109,16 @@ class Stepper:
         while True:
             try:
                 if self.micro_batches > 1:
-                    return backward_in_parts(
-                        self.method, batch.views, batch.targets, self.micro_batches, self.autocast, self.scaler.scale
-                    )
-                with self.autocast():
+                    with self.compiler.eager():
+                        return backward_in_parts(
+                            self.method,
+                            batch.views,
+                            batch.targets,
+                            self.micro_batches,
+                            self.autocast,
+                            self.scaler.scale,
+                        )
+                with self.compiler.batch(len(batch.targets)), self.autocast():
                     output = self.method.loss(self.method.network(batch.views), batch.targets)
                 self.scaler.scale(output.total).backward()
                 return output

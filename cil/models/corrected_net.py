@@ -5,8 +5,9 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from cil.config.schema import BackboneConfig, FrozenForm
+from cil.config.schema import BackboneConfig
 from cil.models.distilling_net import DistillingNet
+from cil.models.folding import AS_THEY_ARE, FrozenForward
 from cil.models.heads import wide
 
 
@@ -27,9 +28,9 @@ class CorrectedNet(DistillingNet):
     """A correction beside each head. While one is trained (`correct`), the rest is frozen, batch-norm included."""
 
     def __init__(
-        self, backbone: BackboneConfig, stream: torch.Generator, frozen: FrozenForm = FrozenForm.exact
+        self, backbone: BackboneConfig, stream: torch.Generator, run_frozen: FrozenForward = AS_THEY_ARE
     ) -> None:
-        super().__init__(backbone, stream, frozen)
+        super().__init__(backbone, stream, run_frozen)
         self.corrections = nn.ModuleList()
         self.correcting = False
 

@@ -7,8 +7,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from cil.config.schema import BackboneConfig, FrozenForm
-from cil.models.folding import FrozenForward
+from cil.config.schema import BackboneConfig
+from cil.models.folding import AS_THEY_ARE, FrozenForward
 from cil.models.incremental_net import ClassifierOutputs, IncrementalNet
 
 
@@ -23,10 +23,10 @@ class DistillingNet(IncrementalNet):
     """An IncrementalNet with a teacher from task 2 on: the whole network as it was at the end of the last task."""
 
     def __init__(
-        self, backbone: BackboneConfig, stream: torch.Generator, frozen: FrozenForm = FrozenForm.exact
+        self, backbone: BackboneConfig, stream: torch.Generator, run_frozen: FrozenForward = AS_THEY_ARE
     ) -> None:
         super().__init__(backbone, stream)
-        self.run_frozen = FrozenForward(frozen)
+        self.run_frozen = run_frozen
         self.teacher: IncrementalNet | None = None
 
     def grow(self, new_classes: int, stream: torch.Generator) -> None:

@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from cil.config.schema import BackboneConfig, FrozenForm
+from cil.config.schema import BackboneConfig
 from cil.models.folding import AS_THEY_ARE, FrozenForward
 from cil.models.heads import aligned_weight, fresh_linear, grown_linear
 from cil.models.incremental_net import ClassifierOutputs
@@ -29,10 +29,10 @@ class ExpandingNet(nn.Module):
     """
 
     def __init__(
-        self, backbone: BackboneConfig, shared: bool, stream: torch.Generator, frozen: FrozenForm = FrozenForm.exact
+        self, backbone: BackboneConfig, shared: bool, stream: torch.Generator, run_frozen: FrozenForward = AS_THEY_ARE
     ) -> None:
         super().__init__()
-        self.run_frozen = FrozenForward(frozen)
+        self.run_frozen = run_frozen
         net = make_backbone(backbone, stream)
         self.width = net.width
         self.trunk: nn.Module = nn.Sequential(net.stem, *net.stages[:-1]) if shared else nn.Identity()

@@ -13,55 +13,69 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
-from cil.config.schema import FrozenForm
+from cil.config.schema import FrozenForm, TrainerConfig
+from cil.models.frozen_graph import Captured, GraphedRun
 
 
 class FrozenForward:
-    """Runs frozen networks in the chosen form. A network is folded when it is first run; its copy is kept beside it."""
+    """Runs frozen networks in the chosen form. A network is folded when it is first run; its copy is kept beside it.
 
-    def __init__(self, form: FrozenForm = FrozenForm.exact) -> None:
+    graphs: on CUDA, by CUDA graphs. A result is then valid until the same network is run again.
+    """
+
+    capture = Captured
+
+    def __init__(self, form: FrozenForm = FrozenForm.exact, graphs: bool = False) -> None:
         self.form = form
-        self._copies: WeakKeyDictionary[nn.Module, _Folded] = WeakKeyDictionary()
+        self.graphs = graphs
+        self._prepared: WeakKeyDictionary[nn.Module, _Prepared] = WeakKeyDictionary()
+
+    @classmethod
+    def of(cls, config: TrainerConfig) -> "FrozenForward":
+        """As `trainer.frozen` and `trainer.cuda_graph_frozen` say."""
+        return cls(config.frozen, config.cuda_graph_frozen)
 
     def __call__(self, network: nn.Module, images: Tensor) -> Tensor:
-        """What `network`, frozen and in eval mode, gives for images, in their dtype where it is folded to bfloat16."""
-        if self.form is FrozenForm.exact:
+        """What `network`, frozen and in eval mode, gives for images; in their dtype where it is folded to bfloat16."""
+        graphs = self.graphs and images.is_cuda
+        if self.form is FrozenForm.exact and not graphs:
             found: Tensor = network(images)
             return found
-        copy = self._copy(network)
-        if self.form is FrozenForm.folded:
-            return copy(images)
-        # Autocast to half precision of another kind would convert the weights in every step.
-        with torch.autocast(images.device.type, enabled=False):
-            return copy(images.to(torch.bfloat16)).to(images.dtype)
-
-    def _copy(self, network: nn.Module) -> nn.Module:
-        kept = self._copies.get(network)
-        if kept is None or not kept.is_current():
-            dtype = torch.bfloat16 if self.form is FrozenForm.folded_bf16 else None
-            kept = self._copies[network] = _Folded(network, dtype)
-        return kept.network
+        prepared = self._prepared.get(network)
+        if prepared is None or not prepared.is_current():
+            # The old graph and copy go first: they may be of the size of the network.
+            self._prepared.pop(network, None)
+            prepared = self._prepared[network] = _Prepared(network, self.form, GraphedRun(self.capture))
+        # The network itself is not kept in what is kept beside it: then both would stay for ever.
+        run = prepared.copy or network
+        return prepared.graphed(run, images) if graphs else run(images)
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: without what can be derived."""
-        return {"form": self.form}
+        return {"form": self.form, "graphs": self.graphs}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["form"])  # type: ignore[misc]
+        self.__init__(**state)  # type: ignore[misc]
 
 
 AS_THEY_ARE = FrozenForward()
 """Every network itself."""
 
 
-class _Folded:
-    """A folded copy, and what its source was when it was made. Holds no reference to the source itself."""
+class _Prepared:
+    """What is derived from a network, and what that was at the time. Holds no reference to the network itself.
 
-    def __init__(self, source: nn.Module, dtype: torch.dtype | None) -> None:
+    copy: the folded network; None: the network itself is run.
+    """
+
+    def __init__(self, source: nn.Module, form: FrozenForm, graphed: GraphedRun) -> None:
         # By place, not by tensor: a move to another device replaces buffers.
         self._places = [(owner, name) for owner in _owners(source) for name in owner if owner[name] is not None]
         self._made_of = [_state(owner[name]) for owner, name in self._places]
-        self.network = folded(source).to(dtype)
+        self.copy = None if form is FrozenForm.exact else folded(source)
+        if self.copy is not None and form is FrozenForm.folded_bf16:
+            self.copy = _InBfloat16(self.copy)
+        self.graphed = graphed
 
     def is_current(self) -> bool:
         """Whether every weight and statistic of the source is still what it was. Does not wait for the device."""
@@ -79,6 +93,20 @@ def _owners(network: nn.Module) -> Iterator[dict[str, Any]]:
     for module in network.modules():
         yield module._parameters
         yield module._buffers
+
+
+class _InBfloat16(nn.Module):
+    """A network in bfloat16 between inputs and outputs of another dtype."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.to(torch.bfloat16)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The network's result in the dtype of the images."""
+        # Autocast to half precision of another kind would convert the weights in every step.
+        with torch.autocast(images.device.type, enabled=False):
+            return self.network(images.to(torch.bfloat16)).to(images.dtype)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from cil.config.schema import BackboneConfig, FrozenForm
+from cil.config.schema import BackboneConfig
 from cil.models.folding import AS_THEY_ARE, FrozenForward
 from cil.models.heads import fresh_linear
 from cil.models.incremental_net import ClassifierOutputs, IncrementalNet
@@ -82,10 +82,10 @@ class FosterNet(nn.Module):
     """`single` in the first task; then `boosted` (with the network of before inside), and its `student` in the end."""
 
     def __init__(
-        self, backbone: BackboneConfig, stream: torch.Generator, frozen: FrozenForm = FrozenForm.exact
+        self, backbone: BackboneConfig, stream: torch.Generator, run_frozen: FrozenForward = AS_THEY_ARE
     ) -> None:
         super().__init__()
-        self.run_frozen = FrozenForward(frozen)
+        self.run_frozen = run_frozen
         self.single: IncrementalNet | None = IncrementalNet(backbone, stream)
         self.boosted: BoostedNet | None = None
         self.student: IncrementalNet | None = None

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cil.config.schema import BackboneConfig, BranchInit, FrozenForm, TagFexConfig
+from cil.config.schema import BackboneConfig, BranchInit, TagFexConfig
 from cil.models.attention import MergeAttention, tokens
-from cil.models.folding import FrozenForward
+from cil.models.folding import AS_THEY_ARE, FrozenForward
 from cil.models.heads import aligned_weight, fresh_linear, grown_linear
 from cil.models.resnet import ResNet, make_backbone, pool
 
@@ -56,10 +56,10 @@ class TagFexNet(nn.Module):
         backbone: BackboneConfig,
         config: TagFexConfig,
         stream: StreamFactory,
-        frozen: FrozenForm = FrozenForm.exact,
+        run_frozen: FrozenForward = AS_THEY_ARE,
     ) -> None:
         super().__init__()
-        self.run_frozen = FrozenForward(frozen)
+        self.run_frozen = run_frozen
         self.backbone = backbone
         self.config = config
         self.ta_net = make_backbone(backbone, stream("ta_net"))

@@ -30,6 +30,9 @@ KIND_KEYS = (
     "trainer.precision",
     "trainer.compile",
     "trainer.frozen",
+    "trainer.cuda_graph_frozen",
+    "trainer.channels_last",
+    "trainer.tf32",
 )
 """Keys that decide how long a run takes; runs that agree in them are of one kind."""
 

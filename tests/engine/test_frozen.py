@@ -51,7 +51,7 @@ def test_a_step_is_the_same_but_for_rounding(name):
     exact, gradients = one_step(method, FrozenForm.exact)
     for form, least, most in ((FrozenForm.folded, 0.0, 1e-5), (FrozenForm.folded_bf16, 1e-9, 0.05)):
         loss, found = one_step(method, form)
-        assert method.network.run_frozen._copies
+        assert method.network.run_frozen._prepared
         torch.testing.assert_close(loss, exact, rtol=most, atol=most)
         assert found.keys() == gradients.keys()
         distance = sum((found[key] - gradients[key]).square().sum() for key in found).sqrt()
@@ -72,11 +72,11 @@ def test_prediction_and_size_know_no_copies(name):
 
     before, size, names = predicted(), model_size(method), list(method.network.state_dict())
     one_step(method, FrozenForm.folded)
-    copies = len(method.network.run_frozen._copies)
+    copies = len(method.network.run_frozen._prepared)
     assert copies == {"tagfex": 3, "der": 2, "memo": 2, "foster": 2}.get(name, 1)
     assert all(torch.equal(a, b) for a, b in zip(predicted(), before, strict=True))
     assert (model_size(method), list(method.network.state_dict())) == (size, names)
-    assert len(method.network.run_frozen._copies) == copies
+    assert len(method.network.run_frozen._prepared) == copies
 
 
 @pytest.mark.parametrize("name", FREEZING)
@@ -102,7 +102,7 @@ def test_the_first_task_is_untouched_and_the_others_are_trained_with_it():
 def test_copies_of_a_teacher_that_is_gone_are_gone():
     trainer = make_trainer("method=lwf", FOLDED)
     trainer.run()
-    assert len(trainer.method.network.run_frozen._copies) == 1
+    assert len(trainer.method.network.run_frozen._prepared) == 1
 
 
 def test_a_key_of_the_identity_that_methods_without_frozen_networks_do_not_have():
@@ -119,3 +119,8 @@ def test_the_configuration_reaches_every_network():
         settings = config(name)
         settings.trainer.frozen = FrozenForm.folded
         assert make_method(settings).network.run_frozen.form is FrozenForm.folded, name
+
+
+@pytest.mark.parametrize("setting", ["trainer.channels_last=true", "trainer.cuda_graph_frozen=true"])
+def test_other_forms_of_the_step_continue_exactly(setting):
+    assert_continues_at(setting, points=[("step", 14)])

@@ -55,7 +55,7 @@ def test_exactly_itself_by_default():
     net, x = frozen(), images()
     run = FrozenForward()
     assert torch.equal(run(net, x), net(x))
-    assert not run._copies
+    assert not run._prepared
 
 
 def test_in_bfloat16_close_and_in_the_dtype_of_the_images():
@@ -123,21 +123,21 @@ def test_copies_are_no_part_of_the_network():
     owner = Owner()
     before = list(owner.state_dict()), list(owner.parameters()), list(owner.modules())
     expected = owner(images())
-    assert len(owner.run_frozen._copies) == 1
+    assert len(owner.run_frozen._prepared) == 1
     assert (list(owner.state_dict()), list(owner.parameters()), list(owner.modules())) == before
     buffer = io.BytesIO()
     torch.save(owner, buffer)
     buffer.seek(0)
     for other in (copy.deepcopy(owner), torch.load(buffer, weights_only=False)):
-        assert not other.run_frozen._copies
+        assert not other.run_frozen._prepared
         assert torch.equal(other(images()), expected)
 
 
 def test_a_copy_goes_with_its_network():
     run, net = FrozenForward(FrozenForm.folded), frozen()
     run(net, images())
-    gone = weakref.ref(next(iter(run._copies.values())).network)
+    gone = weakref.ref(next(iter(run._prepared.values())).copy)
     del net
     gc.collect()
     assert gone() is None
-    assert not run._copies
+    assert not run._prepared
