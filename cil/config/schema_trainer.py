@@ -41,7 +41,7 @@ class TrainerConfig:
     compile: bool = False
     """torch.compile for the trained backbones, in training steps with a full batch."""
     channels_last: bool = key(False, neutral=False)
-    """Keep weights and feature maps with the channels innermost: faster on GPUs in half precision, slower on CPUs."""
+    """Keep weights and feature maps with the channels innermost, which kernels for half precision on GPUs want."""
     tf32: bool = key(False, neutral=False)
     """Let float32 convolutions and products on CUDA round their inputs to TensorFloat-32. false: float32 is float32."""
     grad_clip_norm: float | None = key(None, rule=ABOVE_ZERO)

@@ -110,14 +110,7 @@ class Stepper:
             try:
                 if self.micro_batches > 1:
                     with self.compiler.eager():
-                        return backward_in_parts(
-                            self.method,
-                            batch.views,
-                            batch.targets,
-                            self.micro_batches,
-                            self.autocast,
-                            self.scaler.scale,
-                        )
+                        return self._in_micro_batches(batch)
                 with self.compiler.batch(len(batch.targets)), self.autocast():
                     output = self.method.loss(self.method.network(batch.views), batch.targets)
                 self.scaler.scale(output.total).backward()
@@ -129,6 +122,11 @@ class Stepper:
             assert buffers is not None
             buffers.put_back()
             self._split_further(place)
+
+    def _in_micro_batches(self, batch: TrainBatch) -> StepOutput:
+        return backward_in_parts(
+            self.method, batch.views, batch.targets, self.micro_batches, self.autocast, self.scaler.scale
+        )
 
     def _split_further(self, place: Place) -> None:
         """Continue with micro-batches of half the size, and record it."""

@@ -25,9 +25,8 @@ class ExpandingMethod(Method):
         super().__init__(config)
         assert isinstance(config.method, ExpandingConfig)
         self.settings = config.method
-        self.network = ExpandingNet(
-            config.backbone, self.shared, self.stream("backbone"), FrozenForward.of(config.trainer)
-        )
+        run_frozen = FrozenForward.of(config.trainer)
+        self.network = ExpandingNet(config.backbone, self.shared, self.stream("backbone"), run_frozen)
 
     def begin_task(self, task: Task) -> None:
         """Add a branch, and grow the classifier."""
