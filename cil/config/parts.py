@@ -13,7 +13,7 @@ from cil.config.usage import flat
 FIRST = 1
 """Version of a part that VERSIONS does not name."""
 
-VERSIONS: dict[str, int] = {}
+VERSIONS: dict[str, int] = {"compile": 2}
 """Part -> version, for those above FIRST: {"autoaugment": 2, "loss.ant": 2}. CHANGELOG.md says what changed."""
 
 
@@ -27,9 +27,9 @@ def used_parts(effective: Mapping[str, Any]) -> list[str]:
 
     training: the loop over tasks, epochs and batches, and what is drawn at random. evaluation: accuracies and what is
     computed from them. optimizer. backbone. augmentation: all changes to images but AutoAugment. data.SOURCE: reading
-    images and cutting them into sets. data.pack: what a pack holds and how it is cut.
-    method.NAME: objective and network. autoaugment, memory (choice of exemplars),
-    loss.NAME (with its statistics) and margin_schedule: where the run has them.
+    images and cutting them into sets. data.pack: what a pack holds and how it is cut. method.NAME: objective and
+    network. autoaugment, memory (choice of exemplars), loss.NAME (with its statistics), margin_schedule and compile:
+    where the run has them.
     """
     values = flat(effective)
     used = ["training", "evaluation", "optimizer", "backbone", "augmentation"]
@@ -43,6 +43,8 @@ def used_parts(effective: Mapping[str, Any]) -> list[str]:
         used.append("memory")
     if values.get("loss.name") is not None:
         used += [f"loss.{values['loss.name']}", "margin_schedule"]
+    if values.get("trainer.compile"):
+        used.append("compile")
     return sorted(used)
 
 

@@ -45,6 +45,7 @@ from cil.config.schema_records import CheckpointConfig as CheckpointConfig
 from cil.config.schema_records import Mirror as Mirror
 from cil.config.schema_records import TrackingConfig as TrackingConfig
 from cil.config.schema_training import BackboneConfig as BackboneConfig
+from cil.config.schema_training import FrozenForm as FrozenForm
 from cil.config.schema_training import OnOom as OnOom
 from cil.config.schema_training import OptimizerConfig as OptimizerConfig
 from cil.config.schema_training import Precision as Precision

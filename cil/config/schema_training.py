@@ -8,6 +8,7 @@ from cil.config.keys import ABOVE_ZERO, ALWAYS, BELOW_ONE, at_least, is_not, key
 Precision = Enum("Precision", ["fp32", "bf16", "fp16"])
 Stem = Enum("Stem", ["cifar", "imagenet", "imagenet_stride1"])
 OnOom = Enum("OnOom", ["fail", "accumulate"])
+FrozenForm = Enum("FrozenForm", ["exact", "folded", "folded_bf16"])
 
 
 @dataclass
@@ -50,6 +51,10 @@ class OptimizerConfig:
     """Factor at each milestone."""
 
 
+_FREEZES = when("method.name", is_not("finetune", "replay", "joint"))
+"""There are networks that are run in training without being trained."""
+
+
 @dataclass
 class TrainerConfig:
     """The training loop."""
@@ -68,8 +73,17 @@ class TrainerConfig:
     """Stop after this many tasks. null: all."""
     precision: Precision = Precision.fp32
     """fp32, bf16 or fp16 (autocast; losses stay in float32)."""
+    frozen: FrozenForm = key(FrozenForm.exact, neutral="exact", used=_FREEZES, idle="exact")
+    """Frozen branches and teachers in training steps. exact: as they are. folded: copies with batch-norm folded into
+    the convolutions (same to about 1e-6). folded_bf16: such copies in bfloat16. Evaluation never uses the copies."""
+    cuda_graph_frozen: bool = key(False, neutral=False, used=_FREEZES, idle=False)
+    """Run what is frozen by CUDA graphs in training steps (full batches only). Without CUDA it does nothing."""
     compile: bool = False
-    """torch.compile for the trained backbones."""
+    """torch.compile for the trained backbones, in training steps with a full batch."""
+    channels_last: bool = key(False, neutral=False)
+    """Keep weights and feature maps with the channels innermost, which kernels for half precision on GPUs want."""
+    tf32: bool = key(False, neutral=False)
+    """Let float32 convolutions and products on CUDA round their inputs to TensorFloat-32. false: float32 is float32."""
     grad_clip_norm: float | None = key(None, rule=ABOVE_ZERO)
     """Largest gradient norm of a step. null: no clipping."""
     deterministic: bool = False

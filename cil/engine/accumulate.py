@@ -7,15 +7,16 @@ passes instead of one, memory of one micro-batch. Only batch-norm sees smaller b
 of an unsplit step.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import fields, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cil.distributed.ranks import gather_outputs, own_share, processes
+from cil.engine.buffers import buffers_as_they_are
 from cil.methods.base import Method, StepOutput
 
 
@@ -38,15 +39,6 @@ def _joined(pieces: list[Any], order: Tensor) -> Any:
     return replace(pieces[0], **joined)
 
 
-@contextmanager
-def _buffers_as_they_are(network: nn.Module) -> Iterator[None]:
-    """Undo what a forward pass does to buffers: each image must move the running statistics once a step."""
-    saved = [buffer.clone() for buffer in network.buffers()]
-    yield
-    for buffer, value in zip(network.buffers(), saved, strict=True):
-        buffer.copy_(value)
-
-
 def backward_in_parts(
     method: Method,
     views: Tensor,
@@ -65,7 +57,8 @@ def backward_in_parts(
     parts = min(parts, max(1, total // processes()))
     own = own_share().sizes(total)[own_share().rank]
     rows = [part.to(views.device, non_blocking=True) for part in micro_rows(own, parts, method.views)]
-    with torch.no_grad(), autocast(), _buffers_as_they_are(method.network):
+    # Each image must move the running statistics once a step.
+    with torch.no_grad(), autocast(), buffers_as_they_are(method.network):
         pieces = [method.network(views[part]) for part in rows]
     outputs = _joined(pieces, torch.cat(rows))
     with autocast():

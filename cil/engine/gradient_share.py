@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cil.distributed.ranks import alone
+from cil.engine.buffers import buffers_as_they_are
 from cil.methods.base import Method
 
 
@@ -44,15 +45,9 @@ def undisturbed(method: Method) -> Iterator[None]:
 
     Every process computes the whole batch, so nobody is waited for.
     """
-    kept = [(buffer, buffer.clone()) for buffer in method.network.buffers()]
-    try:
-        # Compiled networks free what a second backward pass needs.
-        with torch.compiler.set_stance("force_eager"), alone():
-            yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in kept:
-                buffer.copy_(value)
+    # Compiled networks free what a second backward pass needs.
+    with buffers_as_they_are(method.network), torch.compiler.set_stance("force_eager"), alone():
+        yield
 
 
 def gradient_of(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -62,13 +62,15 @@ class Trainer:
         # Gives the state to continue from if the run is stopped now.
         self._boundary: Callable[[], State] = self.state_dict
         self.stepper = Stepper(config, method, device)
+        if config.trainer.cuda_graph_frozen and device.type != "cuda":
+            logger.warning("trainer.cuda_graph_frozen: has no effect on a %s", device.type)
         evaluator = Evaluator(
             data.loader,
-            self.stepper.autocast,
+            self.stepper.evaluating,
             config.trainer.eval_batch_size,
             lambda: observer.check(self._boundary),
         )
-        pictures = PictureData(config, data.loader, self.stepper.autocast, evaluator.check)
+        pictures = PictureData(config, data.loader, self.stepper.evaluating, evaluator.check)
         selection = config.memory.selection
         by_speed = selection is not None and selection.name == "speed"
         self.speed = LearningSpeed(len(data.raw.train), device) if by_speed else None
@@ -99,21 +101,23 @@ class Trainer:
     def begin_task(self, task: Task, phases: int | None = 1) -> None:
         """Grow the method for `task`, and begin the first `phases` of its phases (None: all)."""
         self.method.begin_task(task)
-        self.method.network.to(self.device)
+        self._place_network()
+        self.stepper.compiler.begin_task()
         self.begun_phases = 0
         for phase in self.method.phases(task)[:phases]:
             self._begin_phase(phase)
 
     def _begin_phase(self, phase: Phase) -> None:
         self.method.begin_phase(self.begun_phases)
-        self.method.network.to(self.device)
-        if self.config.trainer.compile:
-            # What was compiled for smaller networks, or an earlier job, must not use up the limit of recompilations.
-            torch.compiler.reset()
-            for network in self.method.compiled():
-                network.compile()
+        self._place_network()
         self.stepper.begin_phase(phase)
         self.begun_phases += 1
+
+    def _place_network(self) -> None:
+        """Have what was added to the network where, and as, the rest of it is."""
+        self.method.network.to(self.device)
+        if self.config.trainer.channels_last:
+            self.method.network.to(memory_format=torch.channels_last)
 
     def _run_task(self, task: Task) -> None:
         started = time.monotonic() - self.task_seconds
@@ -133,6 +137,7 @@ class Trainer:
                     self._end_epoch(record)
             start += phase.epochs
         facts = {"train_images": len(indices), "train_seconds": time.monotonic() - started}
+        facts |= self.stepper.compiler.facts(task.number)
         self._finish_task(task, record, facts)
 
     def _finish_task(self, task: Task, record: Record, facts: Record) -> None:

@@ -26,10 +26,11 @@ def set_reproducibility(config: TrainerConfig) -> None:
     torch.use_deterministic_algorithms(config.deterministic)
     torch.backends.cudnn.deterministic = config.deterministic
     torch.backends.cudnn.benchmark = not config.deterministic
-    # fp32 is fp32: PyTorch's own default rounds the inputs of convolutions to TF32.
-    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    # Without trainer.tf32 fp32 is fp32: PyTorch's own default rounds the inputs of convolutions to TF32.
+    rounding = "tf32" if config.tf32 else "ieee"
+    torch.backends.cuda.matmul.fp32_precision = rounding
     # The older switch too: left at its default it contradicts the newer ones, and then torch.export and torch.compile
     # refuse to work in this process (pytorch/pytorch#179445). The one for recurrent networks likewise.
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-    torch.backends.cudnn.rnn.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cudnn.allow_tf32 = config.tf32
+    torch.backends.cudnn.conv.fp32_precision = rounding  # type: ignore[attr-defined]
+    torch.backends.cudnn.rnn.fp32_precision = rounding  # type: ignore[attr-defined]

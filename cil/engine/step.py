@@ -1,7 +1,8 @@
 """One optimiser step: forward pass, loss, gradients (in micro-batches if memory is short), clipping, update, guard."""
 
 import logging
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from cil.config.schema import OnOom, Precision, RunConfig
 from cil.data.loader import TrainBatch
 from cil.distributed.ranks import gather_outputs, processes, sum_gradients
 from cil.engine.accumulate import backward_in_parts
+from cil.engine.buffers import Kept
+from cil.engine.compiled import Compiler
 from cil.engine.divergence import DivergenceGuard, Place, gradient_norm
 from cil.engine.optim import make_optimizer
 from cil.engine.precision import autocast
@@ -37,6 +40,7 @@ class Stepper:
         self.micro_batches = 1
         self.memory_events: list[dict[str, int]] = []
         """Where memory ran out, and into how many micro-batches a batch is split since then."""
+        self.compiler = Compiler(self.config)
         self._skipped = torch.zeros((), device=device)
         """Steps in a row that the fp16 scaler has skipped, counted on the device."""
         self.correct: Tensor | None = None
@@ -46,8 +50,15 @@ class Stepper:
         """The forward precision of the run."""
         return autocast(self.config.precision, self.device)
 
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """For forward passes beside training: in its precision, but never compiled."""
+        with self.compiler.eager(), self.autocast():
+            yield
+
     def begin_phase(self, phase: Phase) -> None:
         """A new optimiser over what the network trains now."""
+        self.compiler.begin_phase(self.method.compiled())
         self.optimizer = make_optimizer(self.method.network.parameters(), phase, self.momentum)
 
     def set_rate(self, rate: float) -> None:
@@ -96,15 +107,15 @@ class Stepper:
     def _backward(self, batch: TrainBatch, place: Place) -> StepOutput:
         """Loss and gradients of a batch, in micro-batches once memory has run out (trainer.on_oom)."""
         # The forward pass of a step that fails has moved the running statistics already.
-        buffers = self._copied_buffers() if self.config.on_oom is OnOom.accumulate else []
+        buffers = Kept(self.method.network) if self.config.on_oom is OnOom.accumulate else None
         while True:
             try:
                 if self.micro_batches > 1:
-                    return backward_in_parts(
-                        self.method, batch.views, batch.targets, self.micro_batches, self.autocast, self.scaler.scale
-                    )
-                with self.autocast():
-                    outputs = gather_outputs(self.method.network(batch.views), len(batch.targets), self.method.views)
+                    with self.compiler.eager():
+                        return self._in_micro_batches(batch)
+                images, views = len(batch.targets), self.method.views
+                with self.compiler.batch(images), self.autocast():
+                    outputs = gather_outputs(self.method.network(batch.views), images, views)
                     output = self.method.loss(outputs, batch.targets)
                 self.scaler.scale(output.total).backward()
                 return output
@@ -113,12 +124,14 @@ class Stepper:
                 if self.config.on_oom is OnOom.fail or self.micro_batches >= len(batch.targets) or not alone:
                     raise
             # Outside the except block, where the traceback would keep the failed step's tensors alive.
-            for buffer, value in zip(self.method.network.buffers(), buffers, strict=True):
-                buffer.copy_(value)
+            assert buffers is not None
+            buffers.put_back()
             self._split_further(place)
 
-    def _copied_buffers(self) -> list[Tensor]:
-        return [buffer.clone() for buffer in self.method.network.buffers()]
+    def _in_micro_batches(self, batch: TrainBatch) -> StepOutput:
+        return backward_in_parts(
+            self.method, batch.views, batch.targets, self.micro_batches, self.autocast, self.scaler.scale
+        )
 
     def _split_further(self, place: Place) -> None:
         """Continue with micro-batches of half the size, and record it."""

@@ -12,6 +12,7 @@ from cil.methods.distilling import DistillingMethod
 from cil.methods.phases import Phase, kept_apart, main_phase
 from cil.models.corrected_net import CorrectedNet
 from cil.models.distilling_net import DistillingOutputs
+from cil.models.folding import FrozenForward
 
 USES = ("memory",)
 PUBLISHED = {
@@ -33,7 +34,7 @@ class BiC(DistillingMethod):
 
     def make_network(self) -> CorrectedNet:
         """A network with corrections."""
-        return CorrectedNet(self.config.backbone, self.stream("backbone"))
+        return CorrectedNet(self.config.backbone, self.stream("backbone"), FrozenForward.of(self.config.trainer))
 
     def phases(self, task: Task) -> Sequence[Phase]:
         """Train on the one part, correct on the other; in the first task there is nothing to correct."""

@@ -8,6 +8,7 @@ from cil.config.schema import DistillingConfig, RunConfig
 from cil.methods.base import StepOutput, Term, classified, wide
 from cil.methods.classifying import ClassifyingMethod
 from cil.models.distilling_net import DistillingNet, DistillingOutputs
+from cil.models.folding import FrozenForward
 
 
 def distillation(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
@@ -32,7 +33,7 @@ class DistillingMethod(ClassifyingMethod):
 
     def make_network(self) -> DistillingNet:
         """A network with a teacher."""
-        return DistillingNet(self.config.backbone, self.stream("backbone"))
+        return DistillingNet(self.config.backbone, self.stream("backbone"), FrozenForward.of(self.config.trainer))
 
     def loss(self, outputs: DistillingOutputs, targets: Tensor) -> StepOutput:
         """Both terms; see Method.loss. A term without weight is left out."""

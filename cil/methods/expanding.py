@@ -11,6 +11,7 @@ from cil.data.stream import Task
 from cil.methods.base import Method, Prediction, StepOutput, Term, classified, wide
 from cil.methods.heads import CLASSIFIER
 from cil.models.expanding_net import ExpandingNet, ExpandingOutputs
+from cil.models.folding import FrozenForward
 
 
 class ExpandingMethod(Method):
@@ -24,7 +25,8 @@ class ExpandingMethod(Method):
         super().__init__(config)
         assert isinstance(config.method, ExpandingConfig)
         self.settings = config.method
-        self.network = ExpandingNet(config.backbone, self.shared, self.stream("backbone"))
+        run_frozen = FrozenForward.of(config.trainer)
+        self.network = ExpandingNet(config.backbone, self.shared, self.stream("backbone"), run_frozen)
 
     def begin_task(self, task: Task) -> None:
         """Add a branch, and grow the classifier."""

@@ -13,6 +13,7 @@ from cil.methods.base import Method, Prediction, StepOutput, Term, classified, w
 from cil.methods.distilling import distillation
 from cil.methods.heads import CLASSIFIER
 from cil.methods.phases import Phase, main_phase
+from cil.models.folding import FrozenForward
 from cil.models.foster_net import FosterNet, FosterOutputs
 from cil.models.incremental_net import IncrementalNet
 
@@ -40,7 +41,7 @@ class Foster(Method):
         super().__init__(config)
         assert isinstance(config.method, FosterConfig)
         self.settings = config.method
-        self.network = FosterNet(config.backbone, self.stream("backbone"))
+        self.network = FosterNet(config.backbone, self.stream("backbone"), FrozenForward.of(config.trainer))
         self.task: Task | None = None
         self._weights: dict[float, Tensor] = {}
 

@@ -16,6 +16,7 @@ from cil.losses.similarity import cosine_matrix, split_pairs
 from cil.methods.base import Method, Prediction, StepOutput, Term, classified, wide
 from cil.methods.heads import CLASSIFIER
 from cil.methods.weight_average import WeightAverage
+from cil.models.folding import FrozenForward
 from cil.models.tagfex_net import TagFexNet, TrainOutputs
 
 USES = (
@@ -42,7 +43,8 @@ class TagFex(Method):
         self.settings = config.method
         self.contrastive_loss = None if config.loss.name is None else make_loss(config.loss)
         self.schedule = MarginSchedule(config.margin_schedule, config.ant_margin) if self.contrastive_loss else None
-        self.network = TagFexNet(config.backbone, config.method, self.stream, config.prune.ratio or 0.0)
+        run_frozen, prune_ratio = FrozenForward.of(config.trainer), config.prune.ratio or 0.0
+        self.network = TagFexNet(config.backbone, config.method, self.stream, run_frozen, prune_ratio)
         self.average = WeightAverage(config.teacher.average_last or 1)
         self.prototypes: Tensor | None = None
         """Mean embeddings of the classes of earlier tasks, [C, D], where the loss wants them."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from cil.config.schema import BackboneConfig
 from cil.models.distilling_net import DistillingNet
+from cil.models.folding import AS_THEY_ARE, FrozenForward
 from cil.models.heads import wide
 
 
@@ -26,8 +27,10 @@ class Correction(nn.Module):
 class CorrectedNet(DistillingNet):
     """A correction beside each head. While one is trained (`correct`), the rest is frozen, batch-norm included."""
 
-    def __init__(self, backbone: BackboneConfig, stream: torch.Generator) -> None:
-        super().__init__(backbone, stream)
+    def __init__(
+        self, backbone: BackboneConfig, stream: torch.Generator, run_frozen: FrozenForward = AS_THEY_ARE
+    ) -> None:
+        super().__init__(backbone, stream, run_frozen)
         self.corrections = nn.ModuleList()
         self.correcting = False
 

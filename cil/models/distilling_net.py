@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cil.config.schema import BackboneConfig
+from cil.models.folding import AS_THEY_ARE, FrozenForward
 from cil.models.incremental_net import ClassifierOutputs, IncrementalNet
 
 
@@ -21,9 +22,12 @@ class DistillingOutputs(ClassifierOutputs):
 class DistillingNet(IncrementalNet):
     """An IncrementalNet with a teacher from task 2 on: the whole network as it was at the end of the last task."""
 
-    def __init__(self, backbone: BackboneConfig, stream: torch.Generator) -> None:
+    def __init__(
+        self, backbone: BackboneConfig, stream: torch.Generator, run_frozen: FrozenForward = AS_THEY_ARE
+    ) -> None:
         super().__init__(backbone, stream)
-        self.teacher: nn.Module | None = None
+        self.run_frozen = run_frozen
+        self.teacher: IncrementalNet | None = None
 
     def grow(self, new_classes: int, stream: torch.Generator) -> None:
         """Add the head of a task's classes; what the network is before that becomes the teacher."""
@@ -47,4 +51,4 @@ class DistillingNet(IncrementalNet):
     @torch.no_grad()
     def taught(self, images: Tensor) -> Tensor | None:
         """The teacher's logits [B, K]."""
-        return None if self.teacher is None else self.teacher(images).logits
+        return None if self.teacher is None else self.teacher.classify(images, self.run_frozen).logits

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cil.config.schema import BackboneConfig
+from cil.models.folding import AS_THEY_ARE, FrozenForward
 from cil.models.heads import aligned_weight, fresh_linear, grown_linear
 from cil.models.incremental_net import ClassifierOutputs
 from cil.models.resnet import make_backbone, pool
@@ -27,8 +28,11 @@ class ExpandingNet(nn.Module):
     the trunk is empty and every branch a whole backbone. Branches of earlier tasks are frozen, in eval mode.
     """
 
-    def __init__(self, backbone: BackboneConfig, shared: bool, stream: torch.Generator) -> None:
+    def __init__(
+        self, backbone: BackboneConfig, shared: bool, stream: torch.Generator, run_frozen: FrozenForward = AS_THEY_ARE
+    ) -> None:
         super().__init__()
+        self.run_frozen = run_frozen
         net = make_backbone(backbone, stream)
         self.width = net.width
         self.trunk: nn.Module = nn.Sequential(net.stem, *net.stages[:-1]) if shared else nn.Identity()
@@ -59,19 +63,19 @@ class ExpandingNet(nn.Module):
             branch.eval()
         return self
 
-    def classify(self, images: Tensor) -> ClassifierOutputs:
+    def classify(self, images: Tensor, run_frozen: FrozenForward = AS_THEY_ARE) -> ClassifierOutputs:
         """Images [B, 3, H, W] -> logits of all classes so far, and features."""
         assert self.classifier is not None
         below = self.trunk(images)
         # Through a frozen branch gradients are needed only for a trunk below it.
         with torch.set_grad_enabled(torch.is_grad_enabled() and below.requires_grad):
-            frozen = [pool(branch(below)) for branch in self.branches[:-1]]
+            frozen = [pool(run_frozen(branch, below)) for branch in self.branches[:-1]]
         features = torch.cat([*frozen, pool(self.branches[-1](below))], dim=1)
         return ClassifierOutputs(self.classifier(features), features)
 
     def forward(self, images: Tensor) -> ExpandingOutputs:
         """Images [B, 3, H, W] -> what the loss of a batch needs."""
-        own = self.classify(images)
+        own = self.classify(images, self.run_frozen)
         aux = None if self.aux_head is None else self.aux_head(own.features[:, -self.width :])
         return ExpandingOutputs(own.logits, own.features, aux)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cil.config.schema import BackboneConfig
+from cil.models.folding import AS_THEY_ARE, FrozenForward
 from cil.models.heads import fresh_linear
 from cil.models.incremental_net import ClassifierOutputs, IncrementalNet
 from cil.models.resnet import pool
@@ -55,11 +56,11 @@ class BoostedNet(nn.Module):
         self.frozen = True
         self.requires_grad_(False).eval()
 
-    def forward(self, images: Tensor) -> FosterOutputs:
-        """Images [B, 3, H, W] -> what boosting needs."""
+    def forward(self, images: Tensor, run: FrozenForward = AS_THEY_ARE) -> FosterOutputs:
+        """Images [B, 3, H, W] -> what boosting needs. `run`: how, of what is frozen."""
         with torch.no_grad():
-            old = self.old.classify(images)
-        feature = pool(self.branch(images))
+            old = self.old.classify(images, run)
+        feature = pool(run(self.branch, images) if self.frozen else self.branch(images))
         features = torch.cat([old.features, feature], dim=1)
         logits = self.head(features)
         known = old.logits.shape[1]
@@ -80,8 +81,11 @@ class BoostedNet(nn.Module):
 class FosterNet(nn.Module):
     """`single` in the first task; then `boosted` (with the network of before inside), and its `student` in the end."""
 
-    def __init__(self, backbone: BackboneConfig, stream: torch.Generator) -> None:
+    def __init__(
+        self, backbone: BackboneConfig, stream: torch.Generator, run_frozen: FrozenForward = AS_THEY_ARE
+    ) -> None:
         super().__init__()
+        self.run_frozen = run_frozen
         self.single: IncrementalNet | None = IncrementalNet(backbone, stream)
         self.boosted: BoostedNet | None = None
         self.student: IncrementalNet | None = None
@@ -114,10 +118,10 @@ class FosterNet(nn.Module):
             assert self.boosted is not None
             own = self.student.classify(images)
             with torch.no_grad():
-                taught = self.boosted(images).logits
+                taught = self.boosted(images, self.run_frozen).logits
             return FosterOutputs(own.logits, own.features, teacher_logits=taught)
         if self.boosted is not None:
-            found: FosterOutputs = self.boosted(images)
+            found: FosterOutputs = self.boosted(images, self.run_frozen)
             return found
         assert self.single is not None
         own = self.single.classify(images)

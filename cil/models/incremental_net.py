@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cil.config.schema import BackboneConfig
+from cil.models.folding import AS_THEY_ARE, FrozenForward
 from cil.models.heads import aligned_weight, fresh_linear
 from cil.models.resnet import make_backbone, pool
 
@@ -47,9 +48,9 @@ class IncrementalNet(nn.Module):
         head = fresh_linear(self.backbone.width, new_classes, stream)
         self.heads.append(head.to(next(self.backbone.parameters())))
 
-    def classify(self, images: Tensor) -> ClassifierOutputs:
-        """Images [B, 3, H, W] -> logits of all classes so far, and features."""
-        features = pool(self.backbone(images))
+    def classify(self, images: Tensor, run: FrozenForward = AS_THEY_ARE) -> ClassifierOutputs:
+        """Images [B, 3, H, W] -> logits of all classes so far, and features. `run`: how, where this net is frozen."""
+        features = pool(run(self.backbone, images))
         return ClassifierOutputs(torch.cat(self.scores(features), dim=1), features)
 
     def scores(self, features: Tensor) -> list[Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from cil.config.schema import BackboneConfig, BranchInit, TagFexConfig
 from cil.models.attention import MergeAttention, tokens
+from cil.models.folding import AS_THEY_ARE, FrozenForward
 from cil.models.heads import aligned_weight, fresh_linear, grown_linear
 from cil.models.pruning import pruned
 from cil.models.resnet import ResNet, make_backbone, pool
@@ -52,9 +53,15 @@ class TagFexNet(nn.Module):
     """One task-agnostic net, one task-specific net a task, and the heads around them. Starts without a task."""
 
     def __init__(
-        self, backbone: BackboneConfig, config: TagFexConfig, stream: StreamFactory, prune_ratio: float = 0.0
+        self,
+        backbone: BackboneConfig,
+        config: TagFexConfig,
+        stream: StreamFactory,
+        run_frozen: FrozenForward = AS_THEY_ARE,
+        prune_ratio: float = 0.0,
     ) -> None:
         super().__init__()
+        self.run_frozen = run_frozen
         self.backbone = backbone
         self.config = config
         self.prune_ratio = prune_ratio
@@ -180,7 +187,7 @@ class TagFexNet(nn.Module):
         assert self.aux_head and self.attention and self.transfer_head and self.predictor
         merged = self.attention(tokens(agnostic_map.detach()), tokens(specific_map)).mean(dim=1)
         with torch.no_grad():
-            teacher_embeddings = self.teacher.projector(pool(self.teacher.ta_net(images)))
+            teacher_embeddings = self.teacher.projector(pool(self.run_frozen(self.teacher.ta_net, images)))
         return TrainOutputs(
             logits,
             embeddings,
@@ -192,7 +199,7 @@ class TagFexNet(nn.Module):
 
     @torch.no_grad()
     def _frozen_features(self, images: Tensor) -> list[Tensor]:
-        return [pool(net(images)) for net in self.ts_nets[:-1]]
+        return [pool(self.run_frozen(net, images)) for net in self.ts_nets[:-1]]
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:

@@ -29,6 +29,10 @@ KIND_KEYS = (
     "trainer.max_tasks",
     "trainer.precision",
     "trainer.compile",
+    "trainer.frozen",
+    "trainer.cuda_graph_frozen",
+    "trainer.channels_last",
+    "trainer.tf32",
 )
 """Keys that decide how long a run takes; runs that agree in them are of one kind."""
 

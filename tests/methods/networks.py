@@ -10,7 +10,10 @@ from cil.methods.base import Method
 
 def config(name: str, **keys) -> RunConfig:
     return RunConfig(
-        backbone=BackboneConfig(name="resnet8"), memory=MemoryConfig(size=40), method=method_schema(name)(name, **keys)
+        ant_margin=0.1,
+        backbone=BackboneConfig(name="resnet8"),
+        memory=MemoryConfig(size=40),
+        method=method_schema(name)(name, **keys),
     )
 
 
