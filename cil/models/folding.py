@@ -5,6 +5,7 @@ convolution before it (Jacob et al., CVPR 2018, section 3.2). The copies are der
 parameters, no part of a state_dict, a copy or a pickle, and are made anew when a weight or a statistic has changed.
 """
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
 from cil.config.schema import FrozenForm, TrainerConfig
+from cil.models.batch_norm import BatchNorm2d
 from cil.models.frozen_graph import Captured, GraphedRun
 
 
@@ -116,4 +118,13 @@ def folded(network: nn.Module) -> nn.Module:
         raise ValueError("only a network in eval mode can be folded")
     device = next(network.parameters()).device
     with torch.autocast(device.type, enabled=False):
-        return fuse(network).requires_grad_(False)
+        return fuse(_with_plain_norms(network)).requires_grad_(False)
+
+
+def _with_plain_norms(network: nn.Module) -> nn.Module:
+    """A copy whose batch-norms are PyTorch's own: `fuse` knows no other class, and in eval mode they are the same."""
+    plain = copy.deepcopy(network)
+    for module in plain.modules():
+        if type(module) is BatchNorm2d:
+            module.__class__ = nn.BatchNorm2d  # type: ignore[assignment]
+    return plain

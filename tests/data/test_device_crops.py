@@ -170,7 +170,7 @@ def test_on_a_cpu_workers_read_the_pack(raw):
     assert isinstance(make_loader(raw, AUGMENT, cfg, CPU), DecodingLoader)
 
 
-@pytest.mark.gpu
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_a_gpu_cuts_the_same_pixels(raw):
     shapes = [(256, 341), (300, 256), (256, 256), (90, 70)]

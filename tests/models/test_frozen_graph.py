@@ -75,7 +75,7 @@ def test_on_a_cpu_there_is_none():
     assert not run._prepared
 
 
-@pytest.mark.gpu
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 @pytest.mark.parametrize("form", list(FrozenForm), ids=lambda form: form.name)
 @torch.no_grad()

@@ -174,7 +174,7 @@ def test_mini_cifar_is_the_reference_setting():
     assert (config.method.attention_heads, config.memory.size, config.trainer.batch_size) == (8, 200, 64)
     assert (config.trainer.init_epochs, config.trainer.inc_epochs) == (40, 30)
     assert (config.optimizer.init_milestones, config.optimizer.inc_milestones) == ([24, 34], [18, 25])
-    rest = composed_config(["dataset=cifar100"])
+    rest = one("dataset=cifar100").config
     assert (config.augment, config.loss.temperature) == (rest.augment, 0.2)
     assert (config.optimizer.lr, config.optimizer.init_weight_decay, config.optimizer.inc_weight_decay) == (
         0.1, 5e-4, 2e-4
