@@ -15,6 +15,7 @@ from cil.bench.options import Options
 from cil.bench.parts import EVERY_TASK, ONCE, Bench
 from cil.bench.subject import Subject
 from cil.engine.build import build_data, resolve_device
+from cil.engine.divergence import Diverged
 from cil.engine.precision import set_reproducibility
 from cil.errors import ConfigError
 from cil.planning.plan import Job
@@ -82,10 +83,12 @@ def _measure_task(
 
 
 def _part(part: Callable[[], Record | str]) -> Record:
-    """What the part found; `skipped` says why it found nothing."""
+    """What the part found; `skipped` says why it found nothing: memory, or numbers too large for the precision."""
     try:
         found = part()
         return {"skipped": found} if isinstance(found, str) else found
+    except Diverged as error:
+        return {"skipped": str(error)}
     except RuntimeError as error:  # torch.OutOfMemoryError is one, and on a CPU there is nothing more special
         if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
             raise
