@@ -60,6 +60,7 @@ def measure(job: Job, images_made_up: bool, options: Options, say: Callable[[str
         "memory_is": "allocated on the GPU" if device.type == "cuda" else "resident memory of the process",
         "figures": {},
         "hours": None,
+        "hours_on_a_core": None,
     }
     try:
         for number in tasks:
@@ -79,6 +80,8 @@ def _measure_task(
         found = _part(lambda part=name: parts[part](bench))  # type: ignore[misc]
         record["figures"].setdefault(name, []).append({"task": number} | found)
         record["hours"] = hours(bench.subject, record["figures"])
+        if bench.subject.device.type == "cpu" and record["machine"]["threads"] == 1:
+            record["hours_on_a_core"] = hours(bench.subject, record["figures"], by_processor=True)
         write_atomically(options.out, json.dumps(record, indent=1) + "\n")
 
 
