@@ -96,6 +96,7 @@ def test_every_marked_test_is_in_a_part():
     }
     # The runs killed at random points have a command of their own (make test-faults); this file names the marker.
     assert marked - named == {"tests/faults/test_cuda.py", "tests/test_gpu_check.py"}
+    assert named - marked == set()
     assert all((PROJECT / name).is_file() for name in named)
 
 

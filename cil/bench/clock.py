@@ -5,7 +5,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,11 @@ class Figure:
     """One quantity, once for each round."""
 
     rounds: tuple[float, ...]
+    processor: tuple[float, ...] = ()
+    """The same by the processor's time for this process instead of the clock on the wall; empty on CUDA.
+
+    With one thread it is what a core of its own would take, however many others are at work.
+    """
 
     @property
     def median(self) -> float:
@@ -28,20 +33,20 @@ class Figure:
 
     def map(self, function: Callable[[float], float]) -> "Figure":
         """The same rounds in another unit."""
-        return Figure(tuple(map(function, self.rounds)))
+        return Figure(tuple(map(function, self.rounds)), tuple(map(function, self.processor)))
 
     def over(self, other: "Figure") -> "Figure":
         """Quotient of the two, round by round: what was measured in turn had the same noise."""
-        return Figure(tuple(a / b for a, b in zip(self.rounds, other.rounds, strict=True)))
+        pairs = ((self.rounds, other.rounds), (self.processor, other.processor))
+        return Figure(*(tuple(a / b for a, b in zip(mine, theirs, strict=True)) for mine, theirs in pairs))
 
     def record(self) -> Record:
         """As it stands in bench.json."""
-        return {
-            "median": self.median,
-            "min": min(self.rounds),
-            "max": max(self.rounds),
-            "rounds": list(self.rounds),
-        }
+        return _summary(self.rounds) | ({"by_processor": _summary(self.processor)} if self.processor else {})
+
+
+def _summary(rounds: Sequence[float]) -> Record:
+    return {"median": statistics.median(rounds), "min": min(rounds), "max": max(rounds), "rounds": list(rounds)}
 
 
 @dataclass(frozen=True)
@@ -58,16 +63,18 @@ class Clock:
 
     def in_turn(self, sides: Mapping[str, Callable[[], object]], warm: int = 1) -> dict[str, Figure]:
         """Seconds of each side. The sides take turns, and the first `warm` rounds do not count."""
-        times: dict[str, list[float]] = {name: [] for name in sides}
+        times: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
         for number in range(warm + self.rounds):
             for name, side in sides.items():
                 self.wait()
-                start = time.perf_counter()
+                start, computed = time.perf_counter(), time.process_time()
                 side()
                 self.wait()
                 if number >= warm:
-                    times[name].append(time.perf_counter() - start)
-        return {name: Figure(tuple(values)) for name, values in times.items()}
+                    times[name].append((time.perf_counter() - start, time.process_time() - computed))
+        on_gpu = self.device.type == "cuda"
+        found = {name: tuple(zip(*values, strict=True)) for name, values in times.items()}
+        return {name: Figure(wall, () if on_gpu else processor) for name, (wall, processor) in found.items()}
 
     def peak_bytes(self, work: Callable[[], object]) -> int:
         """Peak of memory while `work` runs: allocated on CUDA, otherwise resident memory of this process."""

@@ -10,13 +10,16 @@ from cil.bench.subject import Subject
 Record = dict[str, Any]
 
 
-def hours(subject: Subject, figures: Mapping[str, Sequence[Record]]) -> Record | None:
+def hours(subject: Subject, figures: Mapping[str, Sequence[Record]], by_processor: bool = False) -> Record | None:
     """Hours of training, evaluation (herding included) and saving, and their sum; None without a measured step.
 
     A part that was not measured is null and not in the sum. Between measured tasks, and beyond them, a step's time
     follows the method's own cost of a step (`Method.step_cost`), in the proportion that was measured; later phases of
-    a task count as the first one. The tasks' steps are those of cil/engine/workload.py.
+    a task count as the first one. The tasks' steps are those of cil/engine/workload.py. by_processor: by the time that
+    the processor gave to this process.
     """
+    if by_processor:
+        figures = {part: [_by_processor(one) for one in found] for part, found in figures.items()}
     steps = _by_task(figures.get("step", ()), lambda found: found["seconds"]["median"])
     if not steps:
         return None
@@ -35,6 +38,14 @@ def hours(subject: Subject, figures: Mapping[str, Sequence[Record]]) -> Record |
         "by_task": {str(number): seconds / 3600 for number, seconds in training.items()},
         "steps_by_task": {str(number): sum(counts) for number, counts in trainer.workload.steps.items()},
         "measured_tasks": sorted(steps),
+    }
+
+
+def _by_processor(found: Record) -> Record:
+    """The figures of one part with the processor's time in place of the clock's."""
+    return {
+        name: value["by_processor"] if isinstance(value, dict) and "by_processor" in value else value
+        for name, value in found.items()
     }
 
 

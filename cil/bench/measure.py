@@ -15,6 +15,7 @@ from cil.bench.options import Options
 from cil.bench.parts import EVERY_TASK, ONCE, Bench
 from cil.bench.subject import Subject
 from cil.engine.build import build_data, resolve_device
+from cil.engine.divergence import Diverged
 from cil.engine.precision import set_reproducibility
 from cil.errors import ConfigError
 from cil.planning.plan import Job
@@ -59,6 +60,7 @@ def measure(job: Job, images_made_up: bool, options: Options, say: Callable[[str
         "memory_is": "allocated on the GPU" if device.type == "cuda" else "resident memory of the process",
         "figures": {},
         "hours": None,
+        "hours_on_a_core": None,
     }
     try:
         for number in tasks:
@@ -78,14 +80,18 @@ def _measure_task(
         found = _part(lambda part=name: parts[part](bench))  # type: ignore[misc]
         record["figures"].setdefault(name, []).append({"task": number} | found)
         record["hours"] = hours(bench.subject, record["figures"])
+        if bench.subject.device.type == "cpu" and record["machine"]["threads"] == 1:
+            record["hours_on_a_core"] = hours(bench.subject, record["figures"], by_processor=True)
         write_atomically(options.out, json.dumps(record, indent=1) + "\n")
 
 
 def _part(part: Callable[[], Record | str]) -> Record:
-    """What the part found; `skipped` says why it found nothing."""
+    """What the part found; `skipped` says why it found nothing: memory, or numbers too large for the precision."""
     try:
         found = part()
         return {"skipped": found} if isinstance(found, str) else found
+    except Diverged as error:
+        return {"skipped": str(error)}
     except RuntimeError as error:  # torch.OutOfMemoryError is one, and on a CPU there is nothing more special
         if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
             raise

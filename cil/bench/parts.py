@@ -111,7 +111,7 @@ def augment(bench: Bench) -> Record:
 
 
 def loss(bench: Bench) -> Record | str:
-    """The contrastive loss of a batch, forward and backward, in turn with and without the statistics of the batch."""
+    """The contrastive loss of a batch with its statistics, forward and backward."""
     subject = bench.subject
     config = subject.config
     width = config.backbone.projector_out

@@ -6,7 +6,18 @@ from typing import Any
 from cil.run.table import table
 
 Record = Mapping[str, Any]
-HEADER = ("part", "task", "images/s", "(range)", "a batch", "bare nets", "TFLOP/s", "of peak", "peak memory")
+HEADER = (
+    "part",
+    "task",
+    "images/s",
+    "(range)",
+    "a batch",
+    "computing",
+    "bare nets",
+    "TFLOP/s",
+    "of peak",
+    "peak memory",
+)
 
 
 def shown(record: Record) -> str:
@@ -38,17 +49,37 @@ def _row(part: str, one: Record) -> tuple[str, ...]:
         number(rate["median"]),
         f"{number(rate['min'])} to {number(rate['max'])}",
         span(seconds),
-        "" if share is None else f"{100 * share['median']:.0f} %",
+        computing(one["seconds"]),
+        "" if share is None else f"{100 * share.get('by_processor', share)['median']:.0f} %",
         "" if flops is None else number(flops["median"] / 1e12),
         "" if peak is None else f"{100 * peak['median']:.0f} %",
         "" if one.get("peak_bytes") is None else f"{one['peak_bytes'] / 1e9:.2f} GB",
     )
 
 
+def computing(seconds: Record) -> str:
+    """What the processor's time for this process is, and how much that is of the clock's; empty on CUDA."""
+    alone = seconds.get("by_processor")
+    if alone is None:
+        return ""
+    return f"{span(alone['median'])} ({100 * alone['median'] / seconds['median']:.0f} %)"
+
+
 def _checkpoint_rows(one: Record) -> list[tuple[str, ...]]:
     size = f"{one['bytes'] / 1e6:.0f} MB"
     return [
-        (f"{name} checkpoint, {size}", str(one["task"]), "", "", span(one[key]["median"]), "", "", "", "")
+        (
+            f"{name} checkpoint, {size}",
+            str(one["task"]),
+            "",
+            "",
+            span(one[key]["median"]),
+            computing(one[key]),
+            "",
+            "",
+            "",
+            "",
+        )
         for name, key in (("save", "save_seconds"), ("read", "read_seconds"))
     ]
 
@@ -72,7 +103,9 @@ def hours_line(record: Record) -> str:
     parts = [f"{name} {number(found[name])}" for name in names]
     tasks = ", ".join(map(str, found["measured_tasks"]))
     of = f"all {len(found['by_task'])} tasks, from the steps of task {tasks}"
-    return f"a whole run: {number(found['total'])} hours ({'; '.join(parts)}; {of})"
+    alone = record.get("hours_on_a_core")
+    core = "" if alone is None else f"; with a core of its own: {number(alone['total'])} hours"
+    return f"a whole run: {number(found['total'])} hours ({'; '.join(parts)}; {of}){core}"
 
 
 def number(value: float) -> str:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -32,6 +33,20 @@ def test_sides_take_turns_and_the_first_round_does_not_count():
 def test_a_figure():
     figure = Figure((4.0, 1.0, 2.0))
     assert figure.record() == {"median": 2.0, "min": 1.0, "max": 4.0, "rounds": [4.0, 1.0, 2.0]}
+    both = Figure((4.0, 8.0), (2.0, 2.0))
+    assert both.over(Figure((2.0, 4.0), (1.0, 4.0))) == Figure((2.0, 2.0), (2.0, 0.5))
+    assert both.map(lambda value: 8 / value) == Figure((2.0, 1.0), (4.0, 4.0))
+    assert both.record()["by_processor"] == {"median": 2.0, "min": 2.0, "max": 2.0, "rounds": [2.0, 2.0]}
+
+
+def test_sleeping_is_no_computing():
+    found = Clock(CPU, 2).in_turn({"sleeps": lambda: time.sleep(0.05)})["sleeps"]
+    assert all(wall >= 0.05 for wall in found.rounds)
+    assert sum(found.processor) < sum(found.rounds) / 2
+
+
+def test_a_quotient_needs_rounds_alike():
+    figure = Figure((4.0, 1.0, 2.0))
     assert figure.map(lambda value: 8 / value).rounds == (2.0, 8.0, 4.0)
     assert figure.over(Figure((2.0, 2.0, 2.0))).rounds == (2.0, 0.5, 1.0)
 
@@ -57,6 +72,8 @@ def test_hours_between_measured_tasks_follow_the_cost_of_a_step():
     assert found["by_task"] == pytest.approx({str(t): f * cost(t) * steps[t] / 3600 for t, f in factors.items()})
     assert (found["evaluation"], found["saving"]) == (None, None)
     assert found["total"] == pytest.approx(found["training"])
+    slow = {"step": [one | {"seconds": {"median": 1e9, "by_processor": one["seconds"]}} for one in figures["step"]]}
+    assert hours(subject, slow, by_processor=True) == found
     assert hours(subject, {"step": [{"task": 1, "skipped": "out of memory"}]}) is None
     figures["evaluation"] = [{"task": 1, "images": 10, "seconds": {"median": 20.0}}]
     images = sum(len(subject.data.indices("test", 0, task.known)[0]) for task in subject.trainer.tasks)

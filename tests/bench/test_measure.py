@@ -12,10 +12,12 @@ from cil.bench.images import IMAGES
 from cil.bench.measure import measure
 from cil.bench.options import PARTS, Options, measured_job
 from cil.bench.peaks import PEAKS, peak_flops
+from cil.bench.show import shown
 from cil.bench.subject import Subject
 from cil.config.methods import available_methods
 from cil.config.schema import Precision
 from cil.engine.build import build_data
+from cil.engine.divergence import Diverged, Place
 
 DIGITS = ["dataset.max_train_per_class=12", "dataset.max_test_per_class=8", "trainer.batch_size=8"]
 CIFAR = ["dataset=cifar100", "split=10-10", "backbone=resnet8", "trainer.batch_size=4", "trainer.eval_batch_size=8"]
@@ -173,3 +175,23 @@ def test_peaks_by_the_driver_s_name():
     assert peak_flops("NVIDIA A1000", Precision.fp32) is None
     assert peak_flops("AMD EPYC", Precision.fp32) is None
     assert all(source for _, _, source in PEAKS.values())
+
+
+def test_a_part_without_result_says_why(tmp_path, monkeypatch):
+    def full(bench):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    def diverged(bench):
+        raise Diverged(Place(1, 1, 1), {"loss/total": math.inf})
+
+    monkeypatch.setitem(parts.EVERY_TASK, "step", full)
+    monkeypatch.setitem(parts.EVERY_TASK, "evaluation", diverged)
+    record = bench([*DIGITS, "method=finetune"], tmp_path, tasks=(1,), only=("step", "evaluation", "herding", "loss"))
+    assert {part: found[0]["skipped"].split(":")[0] for part, found in record["figures"].items()} == {
+        "step": "out of memory",
+        "evaluation": "training diverged in task 1, epoch 1, step 1",
+        "herding": "no exemplars are kept",
+        "loss": "method=finetune has no contrastive loss",
+    }
+    assert record["hours"] is None
+    assert "step in task 1: not measured, out of memory" in shown(record)
