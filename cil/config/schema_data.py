@@ -19,7 +19,7 @@ class DatasetConfig:
     name: str = "digits"
     """Name shown in tables and result.json."""
     source: str = "digits"
-    """Reader: a module of cil/data/sources (digits, cifar, image_folder)."""
+    """Reader: a module of cil/data/sources (digits, cifar, image_folder, cub)."""
     root: str | None = None
     """Folder of the data. Relative paths start where the command was launched; `~` works."""
     download: bool = False
@@ -27,7 +27,8 @@ class DatasetConfig:
     classes: int | None = key(None, rule=at_least(1))
     """Number of classes. null: counted from `class_list` or the class folders."""
     class_list: str | None = None
-    """Text file with one class-folder name a line: these classes only. null: every folder of the train split."""
+    """Text file with one class-folder name a line, or a shipped list's name (docs/data.md): these classes only. null:
+    every folder of the train split."""
     image_size: int = key(8, rule=at_least(1))
     """Side of the square training image in pixels."""
     max_train_per_class: int | None = key(None, rule=at_least(1))

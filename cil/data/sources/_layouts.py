@@ -1,4 +1,4 @@
-"""What lies in a folder that holds no train/<class>/*, as far as it can be recognised: for messages only."""
+"""What lies in a folder that is not laid out as it was expected, as far as it can be recognised."""
 
 import os
 from contextlib import suppress
@@ -7,6 +7,7 @@ from pathlib import Path
 from cil.data.sources._folders import class_folders, is_image
 from cil.errors import DataError
 
+CUB_LISTS = ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt")
 _LOOKED_INTO = 20
 """Class folders that are looked into for an image."""
 
@@ -14,9 +15,9 @@ _LOOKED_INTO = 20
 def what_is_there(root: Path) -> str | None:
     """What `root` looks like, as the start of a sentence; None if it looks like nothing that is known."""
     with suppress(OSError, DataError):
-        for folder in (root, root / "CUB_200_2011"):
-            if _is_cub(folder):
-                return f"{folder} looks like CUB-200-2011 in its original layout, which is not supported yet"
+        cub = cub_folder(root)
+        if cub is not None:
+            return f"{cub} looks like CUB-200-2011 in its original layout, which dataset=cub200 reads"
         folders = class_folders(root)
         inside = next((name for name in folders if class_folders(root / name / "train")), None)
         if inside is not None:
@@ -26,11 +27,13 @@ def what_is_there(root: Path) -> str | None:
     return None
 
 
-def _is_cub(folder: Path) -> bool:
-    """Images by class, and the split in text files."""
-    lists = ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt")
-    there = [name for name in lists if (folder / name).is_file()]
-    return (folder / "images").is_dir() and "images.txt" in there and len(there) >= 2
+def cub_folder(root: Path) -> Path | None:
+    """`root` or the folder in it that looks like CUB-200-2011: images by class, and the split in text files."""
+    for folder in (root, root / "CUB_200_2011"):
+        there = [name for name in CUB_LISTS if (folder / name).is_file()]
+        if (folder / "images").is_dir() and CUB_LISTS[0] in there and len(there) >= 2:
+            return folder
+    return None
 
 
 def _has_image(folder: Path) -> bool:

@@ -317,7 +317,7 @@ def test_cub_is_recognised(tmp_path, inner):
     for name in ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt"):
         (root / name).write_text("1 x\n")
     said = (
-        rf"dataset\.root: {root} looks like CUB-200-2011 in its original layout, which is not supported yet; expected "
+        rf"dataset\.root: {root} looks like CUB-200-2011 in its original layout, which dataset=cub200 reads; expected "
     )
     with pytest.raises(ConfigError, match=said + r"train/<class>/\* and val/<class>/\*$"):
         locate(config(tmp_path))
