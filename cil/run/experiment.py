@@ -46,7 +46,7 @@ from cil.run.process import (
 )
 from cil.run.progress import Display
 from cil.run.signals import Interrupted, StopSignals
-from cil.run.together import OthersLost, call_others, train_together
+from cil.run.together import OthersLost, refuse_for_several, train_together
 
 logger = logging.getLogger("cil")
 
@@ -224,6 +224,7 @@ def _split_as_noted(trainer: Trainer, folder: RunFolder) -> bool:
 
 def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool, mirror: Mirror | None) -> dict[str, Any]:
     config = job.config
+    refuse_for_several(config)
     checkpoints = CheckpointFolder(folder.checkpoints)
     stored = _stored_state(folder, checkpoints, config.branch.task or 0) if begun else None
     branches = stored is None and config.branch.task is not None
@@ -245,7 +246,6 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool, mirror: 
         if warning:
             _say(f"{folder.path}: {warning}")
     stop.check()
-    call_others(config, data)
     forecast = forecast_once(config, folder, data.stream.tasks[: config.trainer.max_tasks], device)
     tensorboard = folder.tensorboard if config.tracking.tensorboard else None
     follow = None if mirror is None else mirror.follow

@@ -2,12 +2,12 @@
 
 The two sides, step by step (docs/distributed.md):
 
-    leader (cil/run/experiment.py)      the others (`follow`)
-    `call_others`: the settings         wait for a call
+    leader (`train_together`)           the others (`follow`)
+    tells the settings                  wait for a call
     all report their data and device, and go on, or none does
-    `train_together`: where the run is  take it over
+    tells where the run is              take it over
     Trainer.run                         Trainer.run
-    result.json, the next job           wait for the next call
+    result.json, perhaps another job    wait for the next call
     `dismiss_others`                    end
 """
 
@@ -26,7 +26,6 @@ import torch.distributed as dist
 
 from cil.config.schema import OnOom, RunConfig
 from cil.config.typed import plain, typed
-from cil.data.training import TrainingData
 from cil.distributed import ranks
 from cil.distributed.launch import Launch, launched
 from cil.engine.build import build_data, build_trainer, resolve_device
@@ -48,6 +47,8 @@ _FAILURE, _HEARD = "cil/failure", "cil/heard"
 _store: Any = None
 _calls = 0
 """How many calls have been said, or heard."""
+_in_a_run = False
+"""Whether the others are in the middle of a run that this process has left."""
 
 
 @dataclass(frozen=True)
@@ -86,21 +87,42 @@ def join(launch: Launch) -> None:
         raise OthersLost(f"the processes of torchrun do not find each other: {_first_line(error)}") from None
 
 
-def call_others(config: RunConfig, data: TrainingData) -> None:
-    """Have the others join the run; nothing where this process works alone.
+def refuse_for_several(config: RunConfig) -> None:
+    """Raises ConfigError for settings that several processes cannot have."""
+    if launched() is not None and config.trainer.compile:
+        raise ConfigError("trainer.compile: true does not work with several processes; valid: false, or one process")
 
-    Raises ConfigError for settings that several processes cannot have, DataError if one has other images or none,
-    OthersLost if they cannot be reached.
+
+def train_together(trainer: Trainer, config: RunConfig, taken_up: bool) -> None:
+    """`run_explained` in all processes, from where the leader is; `taken_up`: that is not the start of the run.
+
+    Raises what that does; DataError if another process has other images, or no GPU; OthersLost if one cannot be
+    reached, or ends.
     """
+    global _in_a_run
     launch = launched()
     if launch is None:
+        run_explained(trainer, config)
         return
-    if config.trainer.compile:
-        raise ConfigError("trainer.compile: true does not work with several processes; valid: false, or one process")
+    if _in_a_run:
+        raise OthersLost("the other processes are still in the run that failed before; start this command again")
     join(launch)
-    _say_next(Call(config, data.fingerprint))
-    with ranks.together():
+    _say_next(Call(config, trainer.data.fingerprint))
+    further = 2 * trainer.stepper.micro_batches if config.trainer.on_oom is OnOom.accumulate else None
+    with ranks.together(), explained(further):
         _agree(None)
+        _in_a_run = True
+        if ranks.from_first(taken_up):
+            ranks.state_from_first(trainer.state_dict())
+        try:
+            run_explained(trainer, config)
+        except OutOfMemory as error:
+            error.split_into = further
+            raise
+        except Diverged:
+            _in_a_run = False  # all processes have seen the same numbers
+            raise
+    _in_a_run = False
 
 
 def dismiss_others() -> None:
@@ -114,6 +136,8 @@ def dismiss_others() -> None:
             until = time.monotonic() + _GOODBYE
             while _store.add(_HEARD, 0) < launch.processes - 1 and time.monotonic() < until:
                 time.sleep(0.05)
+            if not _in_a_run:
+                dist.destroy_process_group()
 
 
 # Calls go through torchrun's store, not through a message of the group: the others may be in the middle of a step.
@@ -141,24 +165,6 @@ def _agree(problem: str | None) -> None:
             raise DataError(f"process {rank}: {found}")
 
 
-def train_together(trainer: Trainer, config: RunConfig, taken_up: bool) -> None:
-    """`run_explained` in all processes, from where the leader is; `taken_up`: that is not the start of the run.
-
-    Raises what that does, and OthersLost.
-    """
-    further = 2 * trainer.stepper.micro_batches if config.trainer.on_oom is OnOom.accumulate else None
-    with ranks.together():
-        several = ranks.processes() > 1
-        try:
-            with explained(further):
-                if ranks.from_first(taken_up):
-                    ranks.state_from_first(trainer.state_dict())
-                run_explained(trainer, config)
-        except OutOfMemory as error:
-            error.split_into = further if several else None
-            raise
-
-
 @contextmanager
 def explained(split_into: int | None = None) -> Iterator[None]:
     """While active, OthersLost stands for what a lost process leads to in the others.
@@ -179,10 +185,10 @@ def explained(split_into: int | None = None) -> Iterator[None]:
 
 
 def _is_of_connection(error: Exception) -> bool:
+    if isinstance(error, OSError):  # a full disk is none
+        return isinstance(error, ConnectionError)
     text = str(error).lower()
-    return isinstance(error, OSError | dist.DistBackendError | dist.DistNetworkError) or any(
-        sign in text for sign in ("connection", "gloo", "nccl", "peer", "socket")
-    )
+    return isinstance(error, dist.DistError) or any(sign in text for sign in ("connection", "gloo", "nccl", "socket"))
 
 
 def tell_failure(message: str) -> None:
@@ -238,6 +244,7 @@ def follow() -> int:
             while (call := _hear_next()) is not None:
                 with suppress(Interrupted, Diverged):
                     _compute_along(call, stop)
+            dist.destroy_process_group()
     except OthersLost:
         return 1  # the first that ended, or torchrun, has said why
     except Interrupted as error:
@@ -264,13 +271,15 @@ def _compute_along(call: Call, stop: StopSignals) -> None:
                 problem = f"dataset.root={config.dataset.root} has other images here than in the first process"
         except (ConfigError, DataError) as error:
             problem = str(error)
-        with suppress(DataError):  # the first process says it
+        try:
             _agree(problem)
-            assert data is not None
-            try:
-                trainer = build_trainer(config, data, Along(stop))
-                if ranks.from_first(None):
-                    trainer.load_state_dict(ranks.state_from_first(None))
-                run_explained(trainer, config)
-            finally:
-                data.loader.close()
+        except DataError:
+            return  # the first process says it
+        assert data is not None
+        try:
+            trainer = build_trainer(config, data, Along(stop))
+            if ranks.from_first(None):
+                trainer.load_state_dict(ranks.state_from_first(None))
+            run_explained(trainer, config)
+        finally:
+            data.loader.close()

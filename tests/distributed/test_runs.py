@@ -142,6 +142,22 @@ def test_a_sweep_runs_each_job_in_all_processes_and_skips_what_is_finished(tmp_p
     assert other.code == 0
 
 
+def test_other_images_in_one_process_end_all(tmp_path):
+    folder = tmp_path / "run"
+    leader, other = train(2, folder, plans={1: {"images": "others"}})
+    assert_clean_exit(leader, 1)
+    assert "process 1: dataset.root=None has other images here than in the first process" in leader.stderr
+    assert_clean_exit(other, 0)
+
+
+def test_a_diverged_job_leaves_the_others_for_the_next(tmp_path):
+    jobs = ("-m", *changed(SETTINGS, "trainer.max_tasks=1"), "optimizer.lr=1e30,0.1", "name=diverged")
+    leader, other = Team(2, *jobs, cwd=tmp_path).wait()
+    assert (leader.code, other.code) == (1, 0), leader.text
+    states = [status(path.parent)["state"] for path in (tmp_path / "outputs/sweeps/diverged").glob("*/status.json")]
+    assert sorted(states) == ["failed", "finished"]
+
+
 @pytest.mark.slow
 def test_torchrun(pair, tmp_path):
     folder = tmp_path / "run"

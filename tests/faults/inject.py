@@ -8,6 +8,7 @@ PLAN is a dictionary as JSON, every key optional:
   clock: seconds by which time.time is set back after each step
   usr2: a handler of SIGUSR2 like submitit's: {note: file for what it finds, folder: the run's, exit: its exit code}
   full: {file: PATH, after: STEP, until: STEP} fills the disk with that file after a step, and empties it again
+  images: a name for other images than there are
   memory: n-th training step, in which the device's memory does not suffice
 """
 
@@ -173,6 +174,15 @@ def fill_disk(file: str, after: int, until: int | None = None) -> None:
     after_each_step(fill)
 
 
+def have_other_images(name: str) -> None:
+    import dataclasses
+
+    from cil.engine import build
+
+    original = build.load_training_data
+    build.load_training_data = lambda *args: dataclasses.replace(original(*args), fingerprint=name)
+
+
 def run_out_of_memory(call: int) -> None:
     import torch
 
@@ -204,6 +214,8 @@ def run(plan: dict[str, Any]) -> None:
         handle_usr2(**plan["usr2"])
     if "full" in plan:
         fill_disk(**plan["full"])
+    if "images" in plan:
+        have_other_images(plan["images"])
     if "memory" in plan:
         run_out_of_memory(plan["memory"])
     try:
