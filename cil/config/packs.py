@@ -21,6 +21,8 @@ def pack_head(root: Path) -> dict[str, Any] | None:
         version, side = head["format"], head["side"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"dataset.root: {path}: is no head of a pack ({error or type(error).__name__})") from error
+    if version == FORMAT and not {"classes", "class_list", "parts", "source"} <= head.keys():
+        raise ConfigError(f"dataset.root: {path}: is no head of a pack, since a part of it is missing")
     if version != FORMAT or not isinstance(side, int):
         raise ConfigError(f"dataset.root: {path}: a pack of format {version}; this version reads format {FORMAT}")
     return head

@@ -65,7 +65,7 @@ class AugmentConfig:
     crop_padding: int = key(0, rule=at_least(0))
     """Random crop of the image padded with this many black pixels a side. 0: off."""
     resized_crop: bool = False
-    """Random resized crop to `dataset.image_size` at decoding (image files only; area 8-100 %, aspect 3/4-4/3)."""
+    """Random resized crop to `dataset.image_size` (image files and packs only; area 8-100 %, aspect 3/4-4/3)."""
     crop_resampling: CropResampling | None = key(
         CropResampling.pillow,
         neutral="pillow",

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from cil.data.transfer import to_device
+
 _CHUNK = 64
 """Crops at once: a few hundred MB of float32."""
 _LOW_BITS = 11
@@ -29,9 +31,9 @@ def crops(flat: Tensor, starts: Tensor, widths: Tensor, boxes: Tensor, size: int
         inside = boxes[rows]
         extent = inside[:, 2:] - inside[:, :2]
         wide, high = (int(side) for side in extent.max(0).values)
-        on_device = inside.to(flat.device)
+        on_device = to_device(inside, flat.device)
         pixels = _gathered(flat, starts[rows], widths[rows], on_device, (high, wide))
-        sides = extent.to(flat.device)
+        sides = to_device(extent, flat.device)
         along_rows = _resampled(pixels.flatten(1, 2), *_weights(sides[:, 0], wide, size)).unflatten(1, (3, high))
         columns = along_rows.transpose(2, 3).flatten(1, 2)
         along_columns = _resampled(columns, *_weights(sides[:, 1], high, size)).unflatten(1, (3, size))

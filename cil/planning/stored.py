@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from cil.config.effective import effective
 from cil.config.identity import identity_part, run_id
 from cil.config.names import show
+from cil.config.packs import pack_head
 from cil.config.schema import RunConfig
 from cil.config.typed import flat, load_effective, plain, plain_value
 from cil.config.usage import default_of, why_unused, with_neutral
@@ -80,7 +81,8 @@ def refuse_other_classes(folder: Path, new: dict[str, Any]) -> None:
     try:
         tasks = json.loads((folder / "result.json").read_text(encoding="utf-8"))["tasks"]
         learned = {name for task in tasks for name in task["names"]}
-        there = {path.name for path in Path(dataset["root"], "train").iterdir()}
+        head = pack_head(Path(dataset["root"]))
+        there = set(head["classes"]) if head else {path.name for path in Path(dataset["root"], "train").iterdir()}
     except (OSError, ValueError, KeyError, TypeError):
         return  # not finished, or not these layouts: loading will tell
     missing = sorted(learned - there)

@@ -94,9 +94,9 @@ def test_every_broken_file_is_listed(tree, capsys, workers):
     ("arguments", "said"),
     [
         ([], "usage"),
-        (["prepare", "imagenet100"], "no command 'prepare'"),
+        (["prepares", "imagenet100"], "no command 'prepares'"),
         (["check"], "no data set"),
-        (["check", "nope"], "valid: cifar10, cifar100, digits"),
+        (["check", "nope"], "valid: cifar10, cifar100, cub200, digits"),
         (["check", "digits", "nope"], "is not KEY=VALUE"),
         (["check", "digits", "dataset.rot=x"], "dataset.root"),
         (["check", "cifar100", "dataset.root=/nowhere"], "cifar100 is not in /nowhere"),

@@ -62,6 +62,13 @@ def test_the_resampling_is_at_most_one_level_from_pillows():
         assert (ours.int() - pillows.int()).abs().max() <= 1
 
 
+def test_nothing_is_read_back_from_the_device():
+    # A meta tensor has a shape and no values: reading one is an error.
+    flat = torch.empty(3 * 90 * 80, dtype=torch.uint8, device="meta")
+    places = torch.empty(2, dtype=torch.int64, device="meta")
+    assert crops(flat, places, places, torch.tensor([[0, 0, 50, 40], [5, 6, 70, 80]]), 24).shape == (2, 3, 24, 24)
+
+
 def test_no_crop_gives_none():
     assert cut_all(images([(30, 30)]), torch.empty((0, 4), dtype=torch.int64).tolist(), 8).shape == (0, 3, 8, 8)
 
