@@ -210,8 +210,8 @@ def main() -> None:
         command += f" --steps {args.steps} --rounds {args.rounds}"
         tables = [over_tasks(args), over_batches(args), many_classes(args)]
         text = [
-            f"Medians of {args.rounds} rounds; {args.batch} images a batch where no other number stands. On a CPU times "
-            "are those that the processor spent on this process, since others were at work."
+            f"Medians of {args.rounds} rounds; {args.batch} images a batch where no other number stands. On a CPU "
+            "times are those that the processor spent on this process, since others were at work."
         ]
     if args.out is not None:
         args.out.write_text(json.dumps(begun | {"command": command, "text": text, "tables": tables}, indent=1) + "\n")

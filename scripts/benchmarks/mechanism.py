@@ -102,8 +102,8 @@ def main() -> None:
     off = trained(replace(job.config, trainer=replace(job.config.trainer, max_tasks=1)), data, every=0)
     full = [100 * value / args.every / n for value in (max(in_steps),) for n in PUBLISHED_STEPS]
     text = [
-        f"Epochs and looks in turn, {args.epochs - 1} of each a task (medians, and ranges; on a CPU the processor's time "
-        "for this process). With "
+        f"Epochs and looks in turn, {args.epochs - 1} of each a task (medians, and ranges; on a CPU the processor's "
+        "time for this process). With "
         f"`tracking.mechanism_every=0` the same run looked {len(off.looks)} times.",
         f"A look costs up to {max(in_steps):.1f} training steps, whatever the length of an epoch: with N = "
         f"{args.every} it is {full[1]:.2f} to {full[0]:.2f} % of an epoch of "
