@@ -46,6 +46,26 @@ def _buffers_as_they_are(network: nn.Module) -> Iterator[None]:
         buffer.copy_(value)
 
 
+def backward(
+    method: Method,
+    views: Tensor,
+    targets: Tensor,
+    parts: int,
+    autocast: Callable[[], AbstractContextManager],
+    scale: Callable[[Tensor], Tensor],
+) -> StepOutput:
+    """Loss of a batch, and gradients of the parameters, in one go or in `parts` micro-batches.
+
+    views: [views * B, ...], targets: [B]; `scale` is applied to the loss before it is differentiated.
+    """
+    if parts > 1:
+        return backward_in_parts(method, views, targets, parts, autocast, scale)
+    with autocast():
+        output = method.loss(method.network(views), targets)
+    scale(output.total).backward()
+    return output
+
+
 def backward_in_parts(
     method: Method,
     views: Tensor,
@@ -54,10 +74,7 @@ def backward_in_parts(
     autocast: Callable[[], AbstractContextManager],
     scale: Callable[[Tensor], Tensor],
 ) -> StepOutput:
-    """Loss of the whole batch, and gradients of the parameters, with at most 1/parts of it in the network.
-
-    views: [views * B, ...], targets: [B]; `scale` is applied to the loss before it is differentiated.
-    """
+    """The same with about 1/parts of the batch in the network at a time."""
     rows = [part.to(views.device, non_blocking=True) for part in micro_rows(len(targets), parts, method.views)]
     with torch.no_grad(), autocast(), _buffers_as_they_are(method.network):
         pieces = [method.network(views[part]) for part in rows]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cil.config.schema import OnOom, Precision, RunConfig
 from cil.data.loader import TrainBatch
-from cil.engine.accumulate import backward_in_parts
+from cil.engine.accumulate import backward
 from cil.engine.divergence import DivergenceGuard, Place, gradient_norm
 from cil.engine.optim import make_optimizer
 from cil.engine.precision import autocast
@@ -33,7 +33,7 @@ class Stepper:
         self.guard = DivergenceGuard(self.config.check_every)
         self.optimizer: torch.optim.SGD | None = None
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.config.precision is Precision.fp16)
-        self.micro_batches = 1
+        self.micro_batches = self.config.micro_batches
         self.memory_events: list[dict[str, int]] = []
         """Where memory ran out, and into how many micro-batches a batch is split since then."""
         self._skipped = torch.zeros((), device=device)
@@ -92,19 +92,14 @@ class Stepper:
         self.guard.flush()
 
     def _backward(self, batch: TrainBatch, place: Place) -> StepOutput:
-        """Loss and gradients of a batch, in micro-batches once memory has run out (trainer.on_oom)."""
+        """Loss and gradients of a batch, in more micro-batches once memory has run out (trainer.on_oom)."""
         # The forward pass of a step that fails has moved the running statistics already.
         buffers = self._copied_buffers() if self.config.on_oom is OnOom.accumulate else []
         while True:
             try:
-                if self.micro_batches > 1:
-                    return backward_in_parts(
-                        self.method, batch.views, batch.targets, self.micro_batches, self.autocast, self.scaler.scale
-                    )
-                with self.autocast():
-                    output = self.method.loss(self.method.network(batch.views), batch.targets)
-                self.scaler.scale(output.total).backward()
-                return output
+                return backward(
+                    self.method, batch.views, batch.targets, self.micro_batches, self.autocast, self.scaler.scale
+                )
             except torch.OutOfMemoryError:
                 if self.config.on_oom is OnOom.fail or self.micro_batches >= len(batch.targets):
                     raise
@@ -125,6 +120,12 @@ class Stepper:
             torch.cuda.empty_cache()
         self.memory_events.append(vars(place) | {"micro_batches": self.micro_batches})
         logger.warning("out of memory at %s: continuing with %d micro-batches", vars(place), self.micro_batches)
+
+    def load_micro_batches(self, micro_batches: int, events: list[dict[str, int]]) -> None:
+        """Continue with those of a checkpoint if memory had run out before it, otherwise with those of the settings."""
+        self.memory_events = list(events)
+        if events:
+            self.micro_batches = max(micro_batches, self.config.micro_batches)
 
     def load_optimizer(self, state: dict[str, Any]) -> None:
         """Continue with the optimiser of a checkpoint."""

@@ -55,9 +55,7 @@ def assert_the_same(cfg: LossConfig, tolerance: float = 1e-12, dtype: torch.dtyp
             values = {"loss": (output.loss, whole.loss)}
             values |= {name: (part, whole.parts[name]) for name, part in output.parts.items()}
             for name, (got, expected) in values.items():
-                assert float(got.detach()) == pytest.approx(float(expected.detach()), rel=tolerance, abs=tolerance), (
-                    name
-                )
+                assert got.item() == pytest.approx(expected.item(), rel=tolerance, abs=tolerance), name
             for name, stat in whole.stats.items():
                 got, near = output.stats[name], max(tolerance, 1e-7 if name == "false_negative_share" else 0)  # float32
                 assert got.value.dtype == stat.value.dtype and not got.value.requires_grad
