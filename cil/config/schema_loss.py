@@ -78,6 +78,9 @@ class LossConfig:
     """Weight of the term that pushes away from prototypes."""
     prototype_delta: float | None = key(0.0, rule=between(-1, 1), neutral=None, used=_REPEL, needed=WHERE_USED)
     """Cosine similarity to a prototype up to which nothing is pushed."""
+    chunk_rows: int | None = key(None, rule=at_least(2), neutral=None, off=None, tried=NOT_TRIED)
+    """Rows (two an image) compared with all others at a time, so that memory stays linear in the batch; the loss is the
+    same up to rounding (docs/losses.md). null: all at once."""
 
 
 @dataclass

@@ -93,5 +93,8 @@ class TrainerConfig:
     """A non-finite loss or gradient is found at most this many steps late."""
     on_oom: OnOom = OnOom.fail
     """When memory runs out: fail, or go on with the batch in micro-batches (recorded; batch-norm sees fewer images)."""
+    micro_batches: int = key(1, rule=at_least(1), neutral=1, off=1)
+    """Into how many parts a batch is split for the network, while the loss stays that of the whole batch: for batches
+    larger than memory (docs/losses.md). Batch-norm sees one part at a time."""
     forecast: bool = key(True, neutral=False)
     """Before training, forecast the size of the last task's network (and on CUDA measure its peak memory)."""

@@ -39,6 +39,28 @@ def _joined(pieces: list[Any], order: Tensor) -> Any:
     return replace(pieces[0], **joined)
 
 
+def backward(
+    method: Method,
+    views: Tensor,
+    targets: Tensor,
+    parts: int,
+    forward: Callable[[], AbstractContextManager],
+    scale: Callable[[Tensor], Tensor],
+) -> StepOutput:
+    """Loss of the whole batch, and gradients of the parameters, in one go or in `parts` micro-batches.
+
+    views: [views * B, ...], targets: [B]; `forward`: the context that networks and loss are computed in (autocast);
+    `scale` is applied to the loss before it is differentiated. Where several processes share the batch, views has this
+    one's rows, and the gradients are those of its rows.
+    """
+    if parts > 1:
+        return backward_in_parts(method, views, targets, parts, forward, scale)
+    with forward():
+        output = method.loss(gather_outputs(method.network(views), len(targets), method.views), targets)
+    scale(output.total).backward()
+    return output
+
+
 def backward_in_parts(
     method: Method,
     views: Tensor,
@@ -47,11 +69,7 @@ def backward_in_parts(
     autocast: Callable[[], AbstractContextManager],
     scale: Callable[[Tensor], Tensor],
 ) -> StepOutput:
-    """Loss of the whole batch, and gradients of the parameters, with at most 1/parts of it in the network.
-
-    views: [views * B, ...], targets: [B]; `scale` is applied to the loss before it is differentiated. Where several
-    processes share the batch, views has this one's rows, and the gradients are those of its rows.
-    """
+    """The same with about 1/parts of the batch in the network at a time."""
     total = len(targets)
     # The same number on all processes: batch-norm lets them meet in each part.
     parts = min(parts, max(1, total // processes()))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from cil.losses.base import EPOCH_MINIMUM, Stat
+from cil.losses.base import EPOCH_MINIMUM, Stat, weights_of
 
 _Key = tuple[str, tuple[str, ...]]
 
@@ -24,7 +24,7 @@ class EpochStats:
         if not stats:
             return
         values = torch.stack([stat.value.detach() for stat in stats.values()]).double()
-        weights = _weights(list(stats.values()), values.device)
+        weights = weights_of(list(stats.values()), values.device)
         seen = weights > 0
         products = torch.where(seen, values * weights, 0.0)
         batch = torch.stack([products, weights, torch.where(seen, values, torch.inf)])
@@ -65,16 +65,6 @@ class EpochStats:
             prefix, names, totals = group["prefix"], group["names"], group["totals"]
             assert isinstance(prefix, str) and isinstance(names, list) and isinstance(totals, Tensor)
             self._totals[(prefix, tuple(names))] = totals.clone()
-
-
-def _weights(stats: list[Stat], device: torch.device) -> Tensor:
-    """The weights of `stats` as one float64 tensor. Numbers travel in one copy that nothing waits for."""
-    numbers = [0.0 if isinstance(stat.weight, Tensor) else float(stat.weight) for stat in stats]
-    weights = torch.tensor(numbers, dtype=torch.float64).to(device, non_blocking=True)
-    for index, stat in enumerate(stats):
-        if isinstance(stat.weight, Tensor):
-            weights[index] = stat.weight.detach()
-    return weights
 
 
 def _combined(totals: Tensor, batch: Tensor) -> Tensor:

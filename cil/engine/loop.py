@@ -262,8 +262,7 @@ class Trainer:
         if self.speed is not None:
             self.speed.load_state_dict(state.get("speed", {}))
         self.begun_phases = phases
-        self.stepper.micro_batches = cursor["micro_batches"]
-        self.stepper.memory_events = list(cursor["memory_events"])
+        self.stepper.load_micro_batches(cursor["micro_batches"], cursor["memory_events"])
         for name in _COUNTERS:  # and nothing else that a file from elsewhere may hold
             setattr(self, name, cursor[name])
 

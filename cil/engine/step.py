@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,8 +11,8 @@ from torch import Tensor
 
 from cil.config.schema import OnOom, Precision, RunConfig
 from cil.data.loader import TrainBatch
-from cil.distributed.ranks import gather_outputs, processes, sum_gradients
-from cil.engine.accumulate import backward_in_parts
+from cil.distributed.ranks import processes, sum_gradients
+from cil.engine.accumulate import backward
 from cil.engine.buffers import Kept
 from cil.engine.compiled import Compiler
 from cil.engine.divergence import DivergenceGuard, Place, gradient_norm
@@ -37,7 +38,7 @@ class Stepper:
         self.guard = DivergenceGuard(self.config.check_every)
         self.optimizer: torch.optim.SGD | None = None
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.config.precision is Precision.fp16)
-        self.micro_batches = 1
+        self.micro_batches = self.config.micro_batches
         self.memory_events: list[dict[str, int]] = []
         """Where memory ran out, and into how many micro-batches a batch is split since then."""
         self.compiler = Compiler(self.config)
@@ -105,20 +106,13 @@ class Stepper:
         self.guard.flush()
 
     def _backward(self, batch: TrainBatch, place: Place) -> StepOutput:
-        """Loss and gradients of a batch, in micro-batches once memory has run out (trainer.on_oom)."""
+        """Loss and gradients of a batch, in more micro-batches once memory has run out (trainer.on_oom)."""
         # The forward pass of a step that fails has moved the running statistics already.
         buffers = Kept(self.method.network) if self.config.on_oom is OnOom.accumulate else None
         while True:
             try:
-                if self.micro_batches > 1:
-                    with self.compiler.eager():
-                        return self._in_micro_batches(batch)
-                images, views = len(batch.targets), self.method.views
-                with self.compiler.batch(images), self.autocast():
-                    outputs = gather_outputs(self.method.network(batch.views), images, views)
-                    output = self.method.loss(outputs, batch.targets)
-                self.scaler.scale(output.total).backward()
-                return output
+                forward = partial(self._forward, len(batch.targets))
+                return backward(self.method, batch.views, batch.targets, self.micro_batches, forward, self.scaler.scale)
             except torch.OutOfMemoryError:
                 alone = processes() == 1  # in the middle of a step the others cannot be told
                 if self.config.on_oom is OnOom.fail or self.micro_batches >= len(batch.targets) or not alone:
@@ -128,10 +122,12 @@ class Stepper:
             buffers.put_back()
             self._split_further(place)
 
-    def _in_micro_batches(self, batch: TrainBatch) -> StepOutput:
-        return backward_in_parts(
-            self.method, batch.views, batch.targets, self.micro_batches, self.autocast, self.scaler.scale
-        )
+    @contextmanager
+    def _forward(self, images: int) -> Iterator[None]:
+        """What networks and losses of a batch of so many images are computed in."""
+        compiled = self.compiler.eager() if self.micro_batches > 1 else self.compiler.batch(images)
+        with compiled, self.autocast():
+            yield
 
     def _split_further(self, place: Place) -> None:
         """Continue with micro-batches of half the size, and record it."""
@@ -146,6 +142,12 @@ class Stepper:
         self.micro_batches = micro_batches
         self.memory_events.append(vars(place) | {"micro_batches": self.micro_batches})
         logger.warning("out of memory at %s: continuing with %d micro-batches", vars(place), self.micro_batches)
+
+    def load_micro_batches(self, micro_batches: int, events: list[dict[str, int]]) -> None:
+        """Continue with those of a checkpoint if memory had run out before it, otherwise with those of the settings."""
+        self.memory_events = list(events)
+        if events:
+            self.micro_batches = max(micro_batches, self.config.micro_batches)
 
     def load_optimizer(self, state: dict[str, Any]) -> None:
         """Continue with the optimiser of a checkpoint."""

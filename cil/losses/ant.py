@@ -19,6 +19,8 @@ class Ant:
     A term of weight 0 is left out, not multiplied by 0: 0 * inf would be NaN.
     """
 
+    over_anchors = True
+
     def __init__(self, settings: LossSettings) -> None:
         self.settings = settings
         self.weights = {
@@ -31,9 +33,9 @@ class Ant:
         """See cil.losses.base.Formula."""
         settings, weights, pairs = self.settings, self.weights, compared.pairs
         further = further_negatives(compared, settings)
-        nce = info_nce(compared.similarity, settings.temperature, further) if weights["nce"] else None
-        ant = ant_term(pairs.negatives, compared.margin, settings) if weights["ant"] else None
-        gap = gap_term(pairs, settings.gap_target) if weights["gap"] else None
+        nce = info_nce(compared.similarity, settings.temperature, further, compared.first) if weights["nce"] else None
+        ant = ant_term(pairs.negatives, compared.margin, settings, compared.whole) if weights["ant"] else None
+        gap = gap_term(pairs, settings.gap_target, compared.whole) if weights["gap"] else None
         values = {"nce": nce, "ant": None if ant is None else ant.value, "gap": gap}
         parts = {name: weights[name] * value for name, value in values.items() if value is not None}
         if (repel := repel_term(compared, settings)) is not None:

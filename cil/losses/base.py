@@ -8,17 +8,19 @@ import importlib
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from cil.config.schema import LossConfig
 from cil.errors import ConfigError
 from cil.losses import available_losses
+from cil.losses.chunked import loss_in_chunks
+from cil.losses.chunks import cut
 from cil.losses.settings import LossSettings
 from cil.losses.similarity import Comparison, compare
 from cil.losses.statistics import EPOCH_MINIMUM as EPOCH_MINIMUM
 from cil.losses.statistics import Stat as Stat
 from cil.losses.statistics import Terms, measure
+from cil.losses.statistics import weights_of as weights_of
 
 
 class Formula(Protocol):
@@ -26,6 +28,10 @@ class Formula(Protocol):
 
     It knows of no logger, epoch or task, measures nothing, keeps no state, draws no random numbers and leaves its
     input as it is.
+
+    One whose terms are means over anchors, as far as it does not leave that to the terms of this package, says so in
+    an attribute `over_anchors = True`. It can then be asked for one chunk of anchors at a time (`loss.chunk_rows`):
+    `compared` has the rows of some of the images only, and the terms are the means over these.
     """
 
     def __call__(self, compared: Comparison) -> Terms:
@@ -72,9 +78,12 @@ class ContrastiveLoss:
 
         Raises ValueError if the shapes are not two equal, even numbers of rows, and one label for each image.
         """
+        if self.settings.chunk_rows is not None and len(anchors) > self.settings.chunk_rows:
+            chunks = cut(anchors, columns, margin, self.settings, labels, prototypes)
+            return LossOutput(*loss_in_chunks(self.formula, chunks))
         compared = compare(anchors, columns, self.settings.negatives, margin, labels, prototypes)
         terms = self.formula(compared)
-        loss = _total(terms.parts, compared)
+        loss = terms.total(compared)
         return LossOutput(loss, measure(compared, terms, loss, self.settings), terms.parts)
 
 
@@ -87,11 +96,6 @@ def make_loss(cfg: LossConfig) -> ContrastiveLoss:
     if cfg.name not in names:
         raise ConfigError(f"loss.name: no loss is called {cfg.name!r}; valid: {', '.join(names)}")
     formula: Formula = importlib.import_module(f"cil.losses.{cfg.name}").build(cfg)
+    if cfg.chunk_rows is not None and not getattr(formula, "over_anchors", False):
+        raise ConfigError(f"loss.chunk_rows: loss={cfg.name} is not made for chunks of anchors; valid: null")
     return ContrastiveLoss(formula, LossSettings.of(cfg))
-
-
-def _total(parts: dict[str, Tensor], compared: Comparison) -> Tensor:
-    if not parts:
-        # A formula all of whose weights are 0: the loss is 0, but can still be differentiated.
-        return 0.0 * compared.similarity.sum()
-    return torch.stack(list(parts.values())).sum()

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from cil.losses.similarity import Pairs
+from cil.losses.whole_batch import WholeBatch
 
 
 def mean_gap(pairs: Pairs) -> Tensor:
@@ -11,8 +12,13 @@ def mean_gap(pairs: Pairs) -> Tensor:
     return pairs.positives[:batch].mean() - pairs.negatives.mean()
 
 
-def gap_term(pairs: Pairs, target: float) -> Tensor:
-    """relu(target - gap), 0-d; 0 with zero gradient without negatives."""
+def gap_term(pairs: Pairs, target: float, whole: WholeBatch | None = None) -> Tensor:
+    """relu(target - gap), 0-d; 0 with zero gradient without negatives.
+
+    Of a chunk of anchors: its part of the mean, target - gap or 0, as the gap of the whole batch decides.
+    """
     if pairs.negatives.numel() == 0:
         return pairs.negatives.sum()
-    return (target - mean_gap(pairs)).relu()
+    if whole is None:
+        return (target - mean_gap(pairs)).relu()
+    return (target - mean_gap(pairs)) * (whole.gap < target)

@@ -12,13 +12,16 @@ from cil.losses.statistics import Terms
 class InfoNCE:
     """nce_alpha * InfoNCE, with prototypes of old classes where they are wanted. It does not use labels."""
 
+    over_anchors = True
+
     def __init__(self, settings: LossSettings) -> None:
         self.settings = settings
 
     def __call__(self, compared: Comparison) -> Terms:
         """See cil.losses.base.Formula."""
         settings = self.settings
-        nce = info_nce(compared.similarity, settings.temperature, further_negatives(compared, settings))
+        further = further_negatives(compared, settings)
+        nce = info_nce(compared.similarity, settings.temperature, further, compared.first)
         parts = {"nce": settings.nce_alpha * nce}
         if (repel := repel_term(compared, settings)) is not None:
             parts["repel"] = settings.prototype_weight * repel

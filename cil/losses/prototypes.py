@@ -19,4 +19,6 @@ def repel_term(compared: Comparison, settings: LossSettings) -> Tensor | None:
         return None
     others = compared.prototypes > -torch.inf
     excess = (compared.prototypes.masked_fill(~others, 0.0) - settings.prototype_delta).relu() * others
-    return excess.sum() / others.sum().clamp_min(1)
+    whole = compared.whole
+    count = others.sum() if whole is None or whole.others is None else whole.others * len(others)
+    return excess.sum() / count.clamp_min(1)

@@ -1,6 +1,7 @@
 """Order statistics and masks of the largest values, without sorting everything and without synchronising."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -35,9 +36,14 @@ def quantiles(values: Tensor, shares: tuple[float, ...]) -> list[Tensor]:
 
     torch.quantile would sort everything, and refuses more than 16 million values in many versions.
     """
-    positions = [share * (values.numel() - 1) for share in shares]
+    return interpolated(lambda indices: order_statistics(values.flatten(), indices), values.numel(), shares)
+
+
+def interpolated(statistics: Callable[[list[int]], Tensor], count: int, shares: tuple[float, ...]) -> list[Tensor]:
+    """The quantiles of `count` values whose order statistics at ascending indices `statistics` gives, [I]."""
+    positions = [share * (count - 1) for share in shares]
     indices = [index for position in positions for index in (math.floor(position), math.ceil(position))]
-    found = order_statistics(values.flatten(), indices)
+    found = statistics(indices)
     fractions = [position - math.floor(position) for position in positions]
     return [torch.lerp(found[2 * i], found[2 * i + 1], fraction) for i, fraction in enumerate(fractions)]
 
@@ -45,13 +51,25 @@ def quantiles(values: Tensor, shares: tuple[float, ...]) -> list[Tensor]:
 def largest(values: Tensor, count: int) -> Tensor:
     """Mask [..., N] with exactly `count` True in each row of `values` [..., N]: the largest, of equal ones the last.
 
-    Values closer than 2**-22 (float64: 2**-40) count as equal. In a batch compared with itself each similarity
-    occurs twice, and the rounding of a matrix product must not decide which of the two is taken.
+    Equal are those of one rank.
     """
-    ranks = (values * 2.0 ** _TIE_BITS[values.dtype]).round()
+    ranks = ranked(values)
     threshold = order_statistics(ranks, [ranks.shape[-1] - count])
     reached = ranks >= threshold
     # Counted in int32: the default of int64 would take twice the memory of the values themselves.
     surplus = reached.sum(-1, keepdim=True, dtype=torch.int32) - count
-    tied = ranks == threshold
+    return without_first_tied(reached, ranks == threshold, surplus)
+
+
+def ranked(values: Tensor) -> Tensor:
+    """Whole numbers in the order of `values`: those closer than 2**-22 (float64: 2**-40) count as equal.
+
+    In a batch compared with itself each similarity occurs twice, and the rounding of a matrix product must not decide
+    which of the two is taken.
+    """
+    return (values * 2.0 ** _TIE_BITS[values.dtype]).round()
+
+
+def without_first_tied(reached: Tensor, tied: Tensor, surplus: Tensor) -> Tensor:
+    """The mask `reached` [..., N] without the first `surplus` [..., 1] of the `tied` [..., N] of each row."""
     return reached & ~(tied & (tied.cumsum(-1, dtype=torch.int32) <= surplus))

@@ -11,7 +11,7 @@ from cil.errors import ConfigError
 class LossSettings:
     """LossConfig without nulls: a key the chosen loss does not train with still has a part in its statistics.
 
-    `hard_negative_ratio` alone may be None (off). The fields are documented in cil/config/schema.py.
+    `hard_negative_ratio` and `chunk_rows` alone may be None (off). The fields are documented in cil/config/schema.py.
     """
 
     temperature: float
@@ -30,6 +30,7 @@ class LossSettings:
     prototypes: Prototypes
     prototype_weight: float
     prototype_delta: float
+    chunk_rows: int | None
 
     def __post_init__(self) -> None:
         for field in fields(LossConfig):

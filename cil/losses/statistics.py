@@ -16,6 +16,8 @@ from cil.losses.settings import LossSettings
 from cil.losses.similarity import Comparison, Pairs, same_class
 from cil.losses.violations import AntTerm, ant_term
 
+TAIL = (0.9, 0.95)
+"""The quantiles of the violations that are measured: v_p90, v_p95."""
 EPOCH_MINIMUM = frozenset({"hard_gap_min"})
 """Statistics whose epoch value is the minimum over batches; every other one is a weighted mean."""
 
@@ -46,19 +48,28 @@ class Terms:
     ant: AntTerm | None = None
     gap: Tensor | None = None
 
+    def total(self, compared: Comparison) -> Tensor:
+        """The loss of what was compared, 0-d."""
+        if not self.parts:
+            # A formula all of whose weights are 0: the loss is 0, but can still be differentiated.
+            return 0.0 * compared.similarity.sum()
+        return torch.stack(list(self.parts.values())).sum()
+
 
 def measure(compared: Comparison, terms: Terms, loss: Tensor, settings: LossSettings) -> dict[str, Stat]:
     """All statistics of a batch by name, without gradient; without labels there is no false_negative_share.
 
     A value is weighted by B, except violation_rate and negatives_above_positive (by negatives), violation_mean and
     false_negative_share (by active negatives), and except values that the batch has no data for (weight 0).
+    So do the values of chunks of its anchors (cil/losses/chunks.py), of all of which the quantiles are known.
     """
     with torch.no_grad():
-        pairs, margin = compared.pairs.detach(), compared.margin
+        pairs, margin, whole = compared.pairs.detach(), compared.margin, compared.whole
         batch = len(pairs.positives) // 2
-        nce = info_nce(compared.similarity, settings.temperature) if terms.nce is None else terms.nce
-        ant = ant_term(pairs.negatives, margin, settings) if terms.ant is None else terms.ant
-        gap_loss = gap_term(pairs, settings.gap_target) if terms.gap is None else terms.gap
+        matrix, temperature = compared.similarity, settings.temperature
+        nce = info_nce(matrix, temperature, first=compared.first) if terms.nce is None else terms.nce
+        ant = ant_term(pairs.negatives, margin, settings, whole) if terms.ant is None else terms.ant
+        gap_loss = gap_term(pairs, settings.gap_target, whole) if terms.gap is None else terms.gap
         values = {
             "nce": nce.detach(),
             "ant": ant.value.detach(),
@@ -73,14 +84,25 @@ def measure(compared: Comparison, terms: Terms, loss: Tensor, settings: LossSett
         weight = batch if pairs.negatives.numel() else 0
         stats |= {"gap": Stat(gap, weight), "ant_above_floor": Stat(values["ant"] - ant.floor, weight)}
         stats |= _hardness(pairs, weight)
-        stats |= _violations(ant.violations, batch)
+        stats |= _violations(ant.violations, batch, None if whole is None else whole.tail)
         stats["negatives_above_positive"] = _above_positive(pairs)
         if compared.labels is not None:
-            same = same_class(compared.labels, settings.negatives)
+            same = same_class(compared.labels, settings.negatives, compared.first, batch)
             stats["false_negative_share"] = _false_negatives(ant.violations > 0, same)
         if ant.kept is not None:
-            stats |= _kept(pairs.negatives, ant.violations, ant.kept, batch)
+            known = None if whole is None or whole.hardest is None else whole.hardest.count * compared.share
+            stats |= _kept(pairs.negatives, ant, batch, known)
         return stats
+
+
+def weights_of(stats: list[Stat], device: torch.device) -> Tensor:
+    """The weights of `stats` as one float64 tensor. Numbers travel in one copy that nothing waits for."""
+    numbers = [0.0 if isinstance(stat.weight, Tensor) else float(stat.weight) for stat in stats]
+    weights = torch.tensor(numbers, dtype=torch.float64).to(device, non_blocking=True)
+    for index, stat in enumerate(stats):
+        if isinstance(stat.weight, Tensor):
+            weights[index] = stat.weight.detach()
+    return weights
 
 
 def _moments(name: str, values: Tensor, batch: int) -> dict[str, Stat]:
@@ -105,15 +127,15 @@ def _mean_min(values: Tensor) -> tuple[Tensor, Tensor]:
     return values.mean(), values.amin()
 
 
-def _violations(violations: Tensor, batch: int) -> dict[str, Stat]:
-    """Share, number and size of the violations [G, A, K]."""
+def _violations(violations: Tensor, batch: int, tail: tuple[Tensor, Tensor] | None) -> dict[str, Stat]:
+    """Share, number and size of the violations [G, A, K]; tail: the two quantiles, where they are known already."""
     count = violations.numel()
     if count == 0:
         names = ("violation_rate", "violation_mean", "active_count", "v_p90", "v_p95")
         return _without_data(names, violations)
     active = torch.count_nonzero(violations > 0)  # unlike .sum(), makes no int64 copy of the mask
     share = active.to(violations.dtype) / count
-    p90, p95 = quantiles(violations, (0.9, 0.95))
+    p90, p95 = quantiles(violations, TAIL) if tail is None else tail
     return {
         "violation_rate": Stat(share, count),
         "violation_mean": Stat(violations.relu().sum() / active.clamp_min(1), active),
@@ -137,11 +159,17 @@ def _false_negatives(active: Tensor, same: Tensor) -> Stat:
     return Stat(torch.count_nonzero(active & same) / count.clamp_min(1), count)
 
 
-def _kept(negatives: Tensor, violations: Tensor, kept: Tensor, batch: int) -> dict[str, Stat]:
-    """Share of violations and mean similarity of the kept negatives; at least one is always kept."""
-    count = torch.count_nonzero(kept)
+def _kept(negatives: Tensor, ant: AntTerm, batch: int, known: float | None) -> dict[str, Stat]:
+    """Share of violations and mean similarity of the kept negatives; at least one is always kept.
+
+    known: of a chunk of anchors, how many would be kept if every chunk kept as many.
+    """
+    kept = ant.kept
+    assert kept is not None
+    count = torch.count_nonzero(kept) if known is None else known
+    violating = torch.count_nonzero(kept & (ant.violations > 0)).to(negatives.dtype)
     return {
-        "kept_violation_rate": Stat(torch.count_nonzero(kept & (violations > 0)).to(negatives.dtype) / count, batch),
+        "kept_violation_rate": Stat(violating / count, batch),
         "kept_neg_mean": Stat((negatives * kept).sum() / count, batch),
     }
 

@@ -13,6 +13,7 @@ from cil.config.schema import Formulation, Reference
 from cil.losses.formulations import PENALTIES, count
 from cil.losses.hard_negatives import keep_hardest
 from cil.losses.settings import LossSettings
+from cil.losses.whole_batch import WholeBatch
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,28 @@ class AntTerm:
     floor: Tensor | float
 
 
-def ant_term(negatives: Tensor, margin: float, settings: LossSettings) -> AntTerm:
-    """ANT of a block of negatives [G, A, K], the mean over all its anchors; 0 with zero gradient if K = 0."""
+def ant_term(negatives: Tensor, margin: float, settings: LossSettings, whole: WholeBatch | None = None) -> AntTerm:
+    """ANT of a block of negatives [G, A, K], the mean over all its anchors; 0 with zero gradient if K = 0.
+
+    whole: of a chunk of anchors, what it has to know of the rest.
+    """
     if negatives.shape[-1] == 0:
         return AntTerm(negatives.sum(), negatives.detach(), None, 0.0)
     kept = None
-    if settings.hard_negative_ratio is not None:
+    if whole is not None and whole.hardest is not None:
+        kept = whole.hardest.mask(negatives)
+    elif settings.hard_negative_ratio is not None:
         kept = keep_hardest(negatives, settings.hard_negative_ratio, settings.reference)
-    violations = (negatives - reference_of(negatives, settings)).add_(margin)  # in place: one block less in memory
+    violations = violations_of(negatives, margin, settings, None if whole is None else whole.reference)
     value = PENALTIES[settings.formulation](violations, kept, margin, settings).mean()
     return AntTerm(value, violations.detach(), kept, _floor(negatives.shape[-1], kept, settings))
+
+
+def violations_of(negatives: Tensor, margin: float, settings: LossSettings, reference: Tensor | None = None) -> Tensor:
+    """(s - reference) + margin, [G, A, K]; `reference` as in `reference_of`, None: that of these negatives."""
+    if reference is None:
+        reference = reference_of(negatives, settings)
+    return (negatives - reference).add_(margin)  # in place: one block less in memory
 
 
 def reference_of(negatives: Tensor, settings: LossSettings) -> Tensor:

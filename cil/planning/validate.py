@@ -16,6 +16,7 @@ from cil.config.schema import (
     RunConfig,
     ScheduleName,
     ScheduleUnit,
+    TrainerConfig,
 )
 from cil.errors import ConfigError
 from cil.planning.plugins import check_mirror
@@ -40,6 +41,7 @@ def validate(config: RunConfig, look_for_data: bool = True) -> list[str]:
     _check_pruning(config)
     _check_images(config)
     _check_optimizer(config)
+    _check_micro_batches(config.trainer)
     tasks = len(_check_classes(config, look_for_data)[: config.trainer.max_tasks])
     _check_branch(config.branch, tasks)
     _check_device(config.device)
@@ -174,6 +176,14 @@ def _check_optimizer(config: RunConfig) -> None:
         epochs = getattr(config.optimizer, key)
         if any(later <= earlier for earlier, later in pairwise(epochs)):
             raise ConfigError(f"optimizer.{key}: {show(epochs)} must be strictly ascending")
+
+
+def _check_micro_batches(trainer: TrainerConfig) -> None:
+    if trainer.micro_batches > trainer.batch_size:
+        raise ConfigError(
+            f"trainer.micro_batches: {trainer.micro_batches} parts of trainer.batch_size={trainer.batch_size} images; "
+            f"valid: 1 to {trainer.batch_size}"
+        )
 
 
 def _check_classes(config: RunConfig, look_for_data: bool) -> list[int]:

@@ -3,6 +3,7 @@
 import gc
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from cil.config.schema import OnOom, Precision, RunConfig
 from cil.data.memory import image_bytes
 from cil.data.stream import Task
+from cil.engine.accumulate import backward
 from cil.engine.memory_budget import images_by_known
 from cil.engine.model_size import grown, sizes_by_task
 from cil.engine.optim import make_optimizer
@@ -97,11 +99,10 @@ def dry_steps(method: Method, config: RunConfig, classes: int, device: torch.dev
     batch, side = config.trainer.batch_size, config.dataset.image_size
     views = torch.zeros(method.views * batch, 3, side, side, device=device)
     targets = torch.arange(batch, device=device) % classes
+    forward_precision = partial(autocast, config.trainer.precision, device)
     for _ in range(DRY_STEPS):
         optimizer.zero_grad(set_to_none=True)
-        with autocast(config.trainer.precision, device):
-            total = method.loss(network(views), targets).total
-        total.backward()
+        backward(method, views, targets, config.trainer.micro_batches, forward_precision, lambda loss: loss)
         optimizer.step()
 
 

@@ -76,8 +76,8 @@ def process_counts(stored: Mapping[str, Any] | None) -> list[int]:
     split = 1 if stored is None else stored["trainer"]["cursor"]["micro_batches"]
     if before and before[-1] != now and split > 1:
         raise ConfigError(
-            f"resume: memory ran out in this run, and {before[-1]} process(es) now train each batch in {split} parts; "
-            f"{now} would part it otherwise; continue it with {before[-1]}"
+            f"resume: {before[-1]} process(es) train each batch of this run in {split} parts, and {now} would part it "
+            f"otherwise; valid: {before[-1]}"
         )
     return list(dict.fromkeys([*before, now]))
 

@@ -19,6 +19,8 @@ SAME = [
     ["tracking.progress=false"],
     ["checkpoint.every_minutes=1"],
     ["trainer.check_every=1"],
+    ["trainer.micro_batches=1"],
+    ["loss.chunk_rows=null"],
     ["ant_margin=0.1"],
     ["loss.gap_target=0.3"],
     ["margin_schedule.target_margin=0.50"],
@@ -48,6 +50,8 @@ OTHER = [
     ["trainer.max_tasks=2"],
     ["trainer.precision=bf16"],
     ["trainer.grad_clip_norm=1"],
+    ["trainer.micro_batches=2"],
+    ["loss.chunk_rows=64"],
 ]
 
 

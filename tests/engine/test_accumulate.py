@@ -3,10 +3,10 @@ import copy
 import pytest
 import torch
 
-from cil.config.schema import Precision
-from cil.engine.accumulate import backward_in_parts, micro_rows
+from cil.config.schema import LossConfig, Negatives, Precision
+from cil.engine.accumulate import backward, backward_in_parts, micro_rows
 from cil.engine.precision import autocast
-from tests.engine.test_loop import assert_equal_weights, make_trainer, train, untimed
+from tests.engine.test_loop import assert_continues, assert_equal_weights, make_trainer, train, untimed
 from tests.engine.test_resume import Stop, StopAt
 from tests.methods.test_tagfex import batch, begin, step, tagfex
 
@@ -41,6 +41,38 @@ def test_loss_and_gradient_are_those_of_the_whole_batch(parts, sizes):
     assert gradients(split).keys() == gradients(whole).keys()
     for name, gradient in gradients(whole).items():
         torch.testing.assert_close(gradients(split)[name], gradient, msg=name)
+
+
+def without_batch_statistics(network: torch.nn.Module) -> None:
+    """Group norms in place of batch norms."""
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, torch.nn.BatchNorm2d):
+                setattr(module, name, torch.nn.GroupNorm(1, child.num_features))
+    network.double()
+
+
+@pytest.mark.parametrize("chunk_rows", [None, 4])
+def test_training_in_parts_and_chunks_is_training_at_once_where_nothing_looks_at_the_batch(chunk_rows):
+    """All of it together: micro-batches, and their loss in chunks, over some steps of SGD."""
+    whole = begin(tagfex(LossConfig(negatives=Negatives.all, gap_beta=0.5, gap_target=1.5)), 2)
+    without_batch_statistics(whole.network)
+    split = copy.deepcopy(whole)
+    split.contrastive_loss = begin(
+        tagfex(LossConfig(negatives=Negatives.all, gap_beta=0.5, gap_target=1.5, chunk_rows=chunk_rows)), 2
+    ).contrastive_loss
+    before = copy.deepcopy(whole.network.state_dict())
+    for method, parts in ((whole, 1), (split, 3)):
+        optimizer = torch.optim.SGD(method.network.parameters(), lr=0.1, momentum=0.9)
+        for seed in range(3):
+            views, targets = batch(7, classes=2, seed=seed)
+            optimizer.zero_grad()
+            backward(method, views.double(), targets, parts, no_autocast, lambda loss: loss)
+            optimizer.step()
+    for (name, ours), theirs in zip(split.network.named_parameters(), whole.network.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9, msg=name)
+    moved = max((whole.network.state_dict()[name] - value).abs().max() for name, value in before.items())
+    assert moved > 1e-3
 
 
 def test_running_statistics_move_once_for_each_image():
@@ -106,3 +138,40 @@ def test_micro_batches_survive_a_resume():
     assert second.stepper.memory_events == unbroken.stepper.memory_events
     assert_equal_weights(second, unbroken)
     assert untimed(second.observer.tasks[-1]) == untimed(unbroken.observer.tasks[-1])
+
+
+IN_PARTS = ("trainer.micro_batches=3", "loss.chunk_rows=6")
+
+
+def test_a_run_is_in_micro_batches_from_the_start_if_it_is_told_to():
+    trainer = train(*IN_PARTS, "trainer.max_tasks=1")
+    steps = len(trainer.observer.steps)
+    assert trainer.method.network.ts_nets[0].stem[1].num_batches_tracked == 3 * steps
+    assert trainer.stepper.memory_events == []
+
+
+@pytest.mark.parametrize("count", [2, 10])
+def test_it_continues_bit_for_bit(count):
+    unbroken = train(*IN_PARTS)
+    first = make_trainer(*IN_PARTS, observer=StopAt("step", count))
+    with pytest.raises(Stop):
+        first.run()
+    second = make_trainer(*IN_PARTS)
+    second.load_state_dict(first.observer.state)
+    second.run()
+    assert_continues(second, unbroken)
+
+
+def test_memory_that_runs_out_splits_further():
+    trainer = make_trainer(*IN_PARTS, "trainer.on_oom=accumulate", "trainer.max_tasks=1")
+    SmallMemory(trainer, rows=6, steps=4)
+    trainer.run()
+    assert [event["micro_batches"] for event in trainer.stepper.memory_events] == [6]
+
+
+@pytest.mark.parametrize(("events", "expected"), [([], 3), ([{"micro_batches": 8}], 8), ([{"micro_batches": 2}], 3)])
+def test_a_checkpoint_has_a_say_only_where_memory_had_run_out(events, expected):
+    """A run that branches off another one (from_task) may ask for other micro-batches than that one."""
+    trainer = make_trainer(*IN_PARTS)
+    trainer.stepper.load_micro_batches(events[0]["micro_batches"] if events else 1, events)
+    assert trainer.stepper.micro_batches == expected

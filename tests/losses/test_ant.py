@@ -69,10 +69,11 @@ CHANGES = {
 NEEDS = {"softplus_tau": {"formulation": Formulation.softplus}, "topk": {"formulation": Formulation.topk}}
 
 
-OF_PROTOTYPES = {"prototypes", "prototype_weight", "prototype_delta"}  # tests/losses/test_prototypes.py
+ELSEWHERE = {"prototypes", "prototype_weight", "prototype_delta", "chunk_rows"}
+"""Tested in tests/losses/test_prototypes.py; and in test_chunks.py, that it changes nothing."""
 
 
-@pytest.mark.parametrize("key", [f.name for f in fields(LossConfig) if f.name not in {"name", *OF_PROTOTYPES}])
+@pytest.mark.parametrize("key", [f.name for f in fields(LossConfig) if f.name not in {"name", *ELSEWHERE}])
 def test_every_key_changes_the_loss_or_its_gradient(key):
     before = replace(ALL_KEYS, **NEEDS.get(key, {}))
     after = replace(before, **CHANGES[key])
@@ -106,7 +107,7 @@ def test_a_weight_of_zero_keeps_its_term_out_of_the_graph_but_measures_it():
 
 def test_a_weight_of_zero_hides_an_infinite_term(monkeypatch):
     for module in ("ant", "statistics"):
-        monkeypatch.setattr(f"cil.losses.{module}.info_nce", lambda similarity, _: similarity.sum() * torch.inf)
+        monkeypatch.setattr(f"cil.losses.{module}.info_nce", lambda similarity, *_, **__: similarity.sum() * torch.inf)
     output, gradient = gradients(ant_only())
     assert torch.isfinite(output.loss)
     assert torch.isfinite(gradient).all()
