@@ -111,10 +111,7 @@ class Stepper:
                 if self.micro_batches > 1:
                     with self.compiler.eager():
                         return self._in_micro_batches(batch)
-                with self.compiler.batch(len(batch.targets)), self.autocast():
-                    output = self.method.loss(self.method.network(batch.views), batch.targets)
-                self.scaler.scale(output.total).backward()
-                return output
+                return self._in_turn(batch)
             except torch.OutOfMemoryError:
                 if self.config.on_oom is OnOom.fail or self.micro_batches >= len(batch.targets):
                     raise
@@ -122,6 +119,18 @@ class Stepper:
             assert buffers is not None
             buffers.put_back()
             self._split_further(place)
+
+    def _in_turn(self, batch: TrainBatch) -> StepOutput:
+        """Each part of the loss, and its gradients before the next one."""
+        parts: list[StepOutput] = []
+        coming = self.method.parts(batch.views, batch.targets)
+        while True:
+            with self.compiler.batch(len(batch.targets)), self.autocast():
+                part = next(coming, None)
+            if part is None:
+                return StepOutput.joined(parts, self.method.loss_weights())
+            self.scaler.scale(part.total).backward()
+            parts.append(part)
 
     def _in_micro_batches(self, batch: TrainBatch) -> StepOutput:
         return backward_in_parts(
