@@ -7,7 +7,7 @@ passes instead of one, memory of one micro-batch. Only batch-norm sees smaller b
 of an unsplit step.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import fields, replace
 from typing import Any
@@ -55,10 +55,23 @@ def backward(
     """
     if parts > 1:
         return backward_in_parts(method, views, targets, parts, forward, scale)
-    with forward():
-        output = method.loss(gather_outputs(method.network(views), len(targets), method.views), targets)
-    scale(output.total).backward()
-    return output
+    done: list[StepOutput] = []
+    coming = _in_turn(method, views, targets)
+    while True:
+        with forward():
+            part = next(coming, None)
+        if part is None:
+            return StepOutput.joined(done, method.loss_weights())
+        scale(part.total).backward()
+        done.append(part)
+
+
+def _in_turn(method: Method, views: Tensor, targets: Tensor) -> Iterator[StepOutput]:
+    """The parts of the loss, each for its gradients before the next one; the whole where processes share the batch."""
+    if processes() == 1:
+        yield from method.parts(views, targets)
+    else:
+        yield method.loss(gather_outputs(method.network(views), len(targets), method.views), targets)
 
 
 def backward_in_parts(

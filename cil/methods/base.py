@@ -4,7 +4,7 @@ A minimal method writes `begin_task`, `loss` and `predict`. A method holds no op
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -48,6 +48,19 @@ class StepOutput:
     """What else is averaged over the epoch: group -> name -> statistic, logged as `group/name`."""
     correct: Tensor | None = None
     """bool [B]: which images the classifier got right, judged by view 1; for whoever asks."""
+
+    @classmethod
+    def joined(cls, parts: Sequence["StepOutput"], order: Iterable[str]) -> "StepOutput":
+        """The output of a loss that was computed in parts, its terms in this order, by which their sum is rounded.
+
+        Names of terms and groups of statistics occur once.
+        """
+        if len(parts) == 1:
+            return parts[0]
+        terms = {name: term for part in parts for name, term in part.weighted.items()}
+        weighted = {name: terms[name] for name in order if name in terms}
+        stats = {group: stats for part in parts for group, stats in part.stats.items()}
+        return cls(weighted, stats, next((part.correct for part in parts if part.correct is not None), None))
 
     @cached_property
     def total(self) -> Tensor:
@@ -102,6 +115,11 @@ class Method(ABC):
     def __init__(self, config: RunConfig) -> None:
         self.config = config
 
+    def __init_subclass__(cls) -> None:
+        """A class with a `loss` of its own is not run by the `parts` of the class it came from."""
+        if "loss" in vars(cls) and "parts" not in vars(cls):
+            cls.parts = Method.parts  # type: ignore[method-assign]
+
     @abstractmethod
     def begin_task(self, task: Task) -> None:
         """Grow for the classes of `task`."""
@@ -129,6 +147,14 @@ class Method(ABC):
         outputs: what `network` gives for images [views * B, 3, H, W] (view 1 first), a dataclass whose tensors have
         one row for each row of the images. targets: int64 [B], positions in task order.
         """
+
+    def parts(self, views: Tensor, targets: Tensor) -> Iterator[StepOutput]:
+        """The loss of a batch, `network` included, in parts whose graphs share nothing.
+
+        Each is back-propagated, and its memory freed, before the next one is computed. Joined they are what `loss`
+        gives, and they must lead to the same gradients. A method has one part unless it says otherwise.
+        """
+        yield self.loss(self.network(views), targets)
 
     def end_step(self) -> None:
         """Correct the weights that an optimiser step has just made, without waiting for the device."""

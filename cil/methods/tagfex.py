@@ -1,6 +1,6 @@
 """TagFex: Task-Agnostic Guided Feature Expansion (CVPR 2025, arXiv 2503.00823)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from cil.methods.base import Method, Prediction, StepOutput, Term, classified, w
 from cil.methods.heads import CLASSIFIER
 from cil.methods.weight_average import WeightAverage
 from cil.models.folding import FrozenForward
-from cil.models.tagfex_net import TagFexNet, TrainOutputs
+from cil.models.tagfex_net import AgnosticOutputs, SpecificOutputs, TagFexNet, TrainOutputs
 
 USES = (
     "loss",
@@ -71,30 +71,42 @@ class TagFex(Method):
 
     def loss(self, outputs: TrainOutputs, targets: Tensor) -> StepOutput:
         """All loss terms of a batch; see Method.loss."""
+        parts = [*self._agnostic_loss(outputs, targets), self._specific_loss(outputs, targets)]
+        return StepOutput.joined(parts, self.loss_weights())
+
+    def parts(self, views: Tensor, targets: Tensor) -> Iterator[StepOutput]:
+        """The terms of the task-agnostic net, then those of the task-specific one."""
+        agnostic, agnostic_map = self.network.agnostic(views)
+        yield from self._agnostic_loss(agnostic, targets)
+        del agnostic
+        yield self._specific_loss(self.network.specific(views, agnostic_map), targets)
+
+    def _agnostic_loss(self, outputs: AgnosticOutputs, targets: Tensor) -> list[StepOutput]:
+        """The contrastive terms; nothing where they have no weight."""
+        weights = self.loss_weights()
+        terms: dict[str, Term] = {}
+        stats: dict[str, Mapping[str, Stat]] = {}
+        # One after the other: the order in which the graph grows decides how gradients are rounded.
+        for name, pair in self.compared(outputs).items():
+            found = self._contrastive(pair, targets)
+            # Only the term of the images themselves is opened into its parts (tracking.gradient_share_every).
+            terms[name] = Term(weights[name], found.loss, found.parts if name == "contrast" else {})
+            stats[name] = found.stats
+        return [StepOutput(terms, stats)] if terms else []
+
+    def _specific_loss(self, outputs: SpecificOutputs, targets: Tensor) -> StepOutput:
+        """The terms of classification and transfer."""
         rows = targets.repeat(2)
         weights = self.loss_weights()
         values: dict[str, Tensor] = {"cls": F.cross_entropy(wide(outputs.logits), rows)}
-        contrastive: dict[str, LossOutput] = {}
-        pairs = self.compared(outputs)
-        # One after the other: the order in which the graph grows decides how gradients are rounded.
-        if "contrast" in pairs:
-            contrastive["contrast"] = self._contrastive(pairs["contrast"], targets)
-            values["contrast"] = contrastive["contrast"].loss
         active = None
-        if outputs.teacher_embeddings is not None:
+        if outputs.aux_logits is not None:
             expansion, active = self._expansion_terms(outputs, rows, values["cls"], weights)
             values |= expansion
-        if "distill" in pairs:
-            contrastive["distill"] = self._contrastive(pairs["distill"], targets)
-            values["distill"] = contrastive["distill"].loss
-        # Only the contrastive term of the images themselves is opened into its parts (tracking.gradient_share_every).
-        opened = {"contrast": contrastive["contrast"].parts} if "contrast" in contrastive else {}
-        terms = {name: Term(weights[name], value, opened.get(name, {})) for name, value in values.items()}
-        stats: dict[str, Mapping[str, Stat]] = {branch: output.stats for branch, output in contrastive.items()}
+        stats, correct = classified(outputs.logits, targets)
         if active is not None:
             stats["loss"] = {"transfer_active": Stat(active, 1)}
-        accuracy, correct = classified(outputs.logits, targets)
-        return StepOutput(terms, stats | accuracy, correct)
+        return StepOutput({name: Term(weights[name], value) for name, value in values.items()}, stats, correct)
 
     def _contrastive(self, compared: tuple[Tensor, Tensor, Tensor | None], targets: Tensor) -> LossOutput:
         assert self.contrastive_loss is not None
@@ -102,7 +114,7 @@ class TagFex(Method):
         return self.contrastive_loss(anchors, columns, self.margin, targets, prototypes)
 
     def _expansion_terms(
-        self, outputs: TrainOutputs, rows: Tensor, cls: Tensor, weights: dict[str, float]
+        self, outputs: SpecificOutputs, rows: Tensor, cls: Tensor, weights: dict[str, float]
     ) -> tuple[dict[str, Tensor], Tensor | None]:
         """The terms that exist from task 2 on, contrastive distillation aside, and whether transfer acts (0-d)."""
         assert outputs.aux_logits is not None and outputs.transfer_logits is not None
@@ -130,7 +142,7 @@ class TagFex(Method):
             terms["transfer"] = active * (divergence * new).sum() / new_rows
         return terms, active
 
-    def compared(self, outputs: TrainOutputs) -> dict[str, tuple[Tensor, Tensor, Tensor | None]]:
+    def compared(self, outputs: AgnosticOutputs) -> dict[str, tuple[Tensor, Tensor, Tensor | None]]:
         """The embeddings with themselves; from task 2 on also the predicted ones with the teacher's."""
         weights = self.loss_weights()
         pairs: dict[str, tuple[Tensor, Tensor, Tensor | None]] = {}
@@ -172,11 +184,11 @@ class TagFex(Method):
         share = self.network.old / self.network.known
         return {
             "cls": 1.0,
-            "aux": c.aux_weight,
             "contrast": c.contrast_weight * (1 - share),
-            "distill": c.contrast_weight * (c.distill_weight or 0.0) * share,
+            "aux": c.aux_weight,
             "trans_cls": c.trans_cls_weight,
             "transfer": c.transfer_weight,
+            "distill": c.contrast_weight * (c.distill_weight or 0.0) * share,
         }
 
     def end_training(self) -> None:

@@ -18,25 +18,33 @@ StreamFactory = Callable[[str], torch.Generator]
 """From the name of a part to the random generator that initialises it."""
 
 
-@dataclass(frozen=True)
-class TrainOutputs:
-    """Everything the loss of a batch needs; R = 2B rows, C classes so far, n of them new, d feature width.
+@dataclass(frozen=True, kw_only=True)
+class AgnosticOutputs:
+    """What the task-agnostic net says of R = 2B rows; the fields after `embeddings` are None in task 1."""
 
-    The fields after `embeddings` are None in task 1.
-    """
-
-    logits: Tensor
-    """[R, C] classifier."""
     embeddings: Tensor
     """[R, D] projected task-agnostic features."""
-    aux_logits: Tensor | None = None
-    """[R, n + 1] auxiliary head."""
-    transfer_logits: Tensor | None = None
-    """[R, n] transfer head on the merged feature."""
     predicted: Tensor | None = None
     """[R, D] predicted task-agnostic features through the teacher's projector."""
     teacher_embeddings: Tensor | None = None
     """[R, D] the teacher's embeddings, without gradient."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecificOutputs:
+    """What the task-specific nets say; C classes so far, n of them new. Fields after `logits` are None in task 1."""
+
+    logits: Tensor
+    """[R, C] classifier."""
+    aux_logits: Tensor | None = None
+    """[R, n + 1] auxiliary head."""
+    transfer_logits: Tensor | None = None
+    """[R, n] transfer head on the merged feature."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOutputs(SpecificOutputs, AgnosticOutputs):
+    """Everything the loss of a batch needs."""
 
 
 class Teacher(nn.Module):
@@ -175,26 +183,37 @@ class TagFexNet(nn.Module):
 
     def forward(self, images: Tensor) -> TrainOutputs:
         """Images of both views [R, 3, H, W] -> everything the loss needs."""
-        assert self.classifier is not None
-        agnostic_map = self.ta_net(images)
-        agnostic = pool(agnostic_map)
-        specific_map = self.ts_nets[-1](images)
-        specific = pool(specific_map)
-        embeddings = self.projector(agnostic)
-        logits = self.classifier(torch.cat([*self._frozen_features(images), specific], dim=1))
+        agnostic, agnostic_map = self.agnostic(images)
+        return TrainOutputs(**vars(agnostic), **vars(self.specific(images, agnostic_map)))
+
+    def agnostic(self, images: Tensor) -> tuple[AgnosticOutputs, Tensor]:
+        """Images [R, 3, H, W] -> the task-agnostic part, and its feature map without the graph."""
+        feature_map = self.ta_net(images)
+        feature = pool(feature_map)
+        embeddings = self.projector(feature)
         if self.teacher is None:
-            return TrainOutputs(logits, embeddings)
-        assert self.aux_head and self.attention and self.transfer_head and self.predictor
-        merged = self.attention(tokens(agnostic_map.detach()), tokens(specific_map)).mean(dim=1)
+            return AgnosticOutputs(embeddings=embeddings), feature_map.detach()
+        assert self.predictor is not None
         with torch.no_grad():
             teacher_embeddings = self.teacher.projector(pool(self.run_frozen(self.teacher.ta_net, images)))
-        return TrainOutputs(
-            logits,
-            embeddings,
-            aux_logits=self.aux_head(specific),
-            transfer_logits=self.transfer_head(merged),
-            predicted=self.teacher.projector(self.predictor(agnostic)),
-            teacher_embeddings=teacher_embeddings,
+        predicted = self.teacher.projector(self.predictor(feature))
+        outputs = AgnosticOutputs(embeddings=embeddings, predicted=predicted, teacher_embeddings=teacher_embeddings)
+        return outputs, feature_map.detach()
+
+    def specific(self, images: Tensor, agnostic_map: Tensor) -> SpecificOutputs:
+        """Images [R, 3, H, W] and their detached task-agnostic map -> the task-specific part. The graphs of the two
+        parts share nothing.
+        """
+        assert self.classifier is not None
+        feature_map = self.ts_nets[-1](images)
+        feature = pool(feature_map)
+        logits = self.classifier(torch.cat([*self._frozen_features(images), feature], dim=1))
+        if self.teacher is None:
+            return SpecificOutputs(logits=logits)
+        assert self.aux_head and self.attention and self.transfer_head
+        merged = self.attention(tokens(agnostic_map), tokens(feature_map)).mean(dim=1)
+        return SpecificOutputs(
+            logits=logits, aux_logits=self.aux_head(feature), transfer_logits=self.transfer_head(merged)
         )
 
     @torch.no_grad()

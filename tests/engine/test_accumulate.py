@@ -91,11 +91,13 @@ class SmallMemory:
 
     def __init__(self, trainer, rows: int, steps: int):
         self.rows, self.forward, self.trainer, self.steps = rows, trainer.method.network.forward, trainer, steps
+        self.specific = trainer.method.network.specific
         trainer.method.network.forward = self
+        trainer.method.network.specific = self  # the second of the parts that a step computes in turn
 
-    def __call__(self, images):
+    def __call__(self, images, *more):
         active = self.trainer.method.network.training and len(self.trainer.observer.steps) >= self.steps
-        outputs = self.forward(images)
+        outputs = self.specific(images, *more) if more else self.forward(images)
         if active and len(images) > self.rows:
             raise torch.OutOfMemoryError("simulated")  # late, as in backward: running statistics have moved
         return outputs

@@ -16,14 +16,14 @@ CPU_MESSAGE = "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator
 
 
 def run(folder, monkeypatch, error, task=2):
-    original = TagFex.loss
+    original = TagFex.parts
 
-    def loss(self, outputs, targets):
+    def parts(self, views, targets):
         if len(self.network.ts_nets) == task:
             raise error
-        return original(self, outputs, targets)
+        return original(self, views, targets)
 
-    monkeypatch.setattr(TagFex, "loss", loss)
+    monkeypatch.setattr(TagFex, "parts", parts)
     (job,) = compose_jobs([*SMALL, "tracking.tensorboard=false", "tracking.progress=false"])
     run_experiment(job, folder, resume=False)
 
