@@ -18,6 +18,8 @@ class Interrupted(BaseException):
     def __init__(self, signum: int) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name}")
         self.signum = signum
+        self.at_once = False
+        """In the middle of something, by a second signal."""
 
     def __reduce__(self) -> tuple[type, tuple[int]]:
         """It travels between the processes of a sweep."""
@@ -61,7 +63,9 @@ class StopSignals:
     def _remember(self, signum: int, _frame: FrameType | None) -> None:
         preempted = signal.SIGUSR2 in (signum, self.received)
         if self.received is not None and not preempted and not self.ending:
-            raise Interrupted(signum)
+            error = Interrupted(signum)
+            error.at_once = True
+            raise error
         if self.received is None and not self.quiet:
             with suppress(OSError):  # a reader that is gone
                 os.write(2, STOPPING)  # not print: the handler may have interrupted one

@@ -41,8 +41,8 @@ from cil.run.signals import Interrupted, StopSignals
 
 _PATIENCE = timedelta(hours=1)
 """How long a process waits for the others: as long as a checkpoint on a slow disk may take, and more."""
-_GOODBYE = 5.0
-"""Seconds that the leader waits at the end for the others to have heard of it."""
+_GOODBYE = 60.0
+"""Seconds that the leader waits at most for the others to have heard of the end."""
 _FAILURE, _HEARD = "cil/failure", "cil/heard"
 _store: Any = None
 _calls = 0
@@ -122,6 +122,9 @@ def train_together(trainer: Trainer, config: RunConfig, taken_up: bool) -> None:
         except Diverged:
             _in_a_run = False  # all processes have seen the same numbers
             raise
+        except Interrupted as error:
+            _in_a_run = error.at_once
+            raise
     _in_a_run = False
 
 
@@ -132,12 +135,13 @@ def dismiss_others() -> None:
         with suppress(OthersLost, RuntimeError):
             join(launch)
             _say_next(None)
+            if _in_a_run:
+                return
             # Where no torchrun holds it, the store ends with this process.
             until = time.monotonic() + _GOODBYE
             while _store.add(_HEARD, 0) < launch.processes - 1 and time.monotonic() < until:
                 time.sleep(0.05)
-            if not _in_a_run:
-                dist.destroy_process_group()
+            dist.destroy_process_group()
 
 
 # Calls go through torchrun's store, not through a message of the group: the others may be in the middle of a step.
