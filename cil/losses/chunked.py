@@ -33,7 +33,7 @@ def loss_in_chunks(
         stats = measure(compared, terms, loss, chunks.settings)
         if not first:
             first, table = stats, table.new_zeros((2, len(chunks.parts), len(stats)))
-        # Copied to one place: left where they are, small tensors would break up the room of the next chunk's large ones.
+        # Copied to one place: left where they are, small tensors would break up the room of the next chunk.
         table[0, compared.first // chunks.images] = torch.stack([stat.value for stat in stats.values()]).double()
         table[1, compared.first // chunks.images] = weights_of(list(stats.values()), table.device)
         parts = terms.parts or {"nothing": loss}
