@@ -12,8 +12,9 @@ from tests.planning.helpers import one
 
 def null_keys(config):
     found = {field.name for field in fields(LossConfig) if getattr(config.loss, field.name) is None}
-    assert found >= {"prototype_weight", "prototype_delta"}, "used with loss.prototypes=repel alone"
-    return found - {"prototype_weight", "prototype_delta"}
+    elsewhere = {"prototype_weight", "prototype_delta", "chunk_rows"}
+    assert found >= elsewhere, "used with loss.prototypes=repel alone, and off by default"
+    return found - elsewhere
 
 
 def test_keys_of_repelling_prototypes_are_used_with_those():

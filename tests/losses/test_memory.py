@@ -15,7 +15,11 @@ def peak():
     # Not ru_maxrss: a child's begins at that of the process it was forked from.
     return 1024 * int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1])
 
-loss = make_loss(LossConfig(negatives=Negatives.all))
+from cil.config.schema import Reference
+options = dict(OPTIONS)
+if "reference" in options:
+    options["reference"] = Reference[options["reference"]]
+loss = make_loss(LossConfig(negatives=Negatives.all, **options))
 small = torch.randn(64, 16, requires_grad=True)
 loss(small, small, 0.1).loss.backward()  # what libraries need when they start is none of the step's
 rows = torch.randn(4096, 16, requires_grad=True)
@@ -25,8 +29,19 @@ print((peak() - before) / (4 * 4096 * 4096))
 """
 
 
+def matrices(**options: object) -> float:
+    code = CODE.replace("OPTIONS", repr(options))
+    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
 def test_peak_of_a_step_with_statistics():
     """8,192 rows, a matrix of 256 MiB, have to fit into 2 GB: 7.8 matrices. (A smaller batch measures the heap.)"""
-    done = subprocess.run([sys.executable, "-c", CODE], check=True, capture_output=True, text=True)
-    assert 1 < float(done.stdout) < 7.8
+    assert 1 < matrices() < 7.8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
+@pytest.mark.parametrize("options", [{}, {"reference": "global", "hard_negative_ratio": 0.5}])
+def test_peak_in_chunks(options):
+    """The same in chunks of 128 rows, 2 MiB a matrix: of the order of a chunk's, not of the batch's."""
+    assert matrices(chunk_rows=128, **options) < 1.4
