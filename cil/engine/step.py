@@ -16,6 +16,7 @@ from cil.engine.compiled import Compiler
 from cil.engine.divergence import DivergenceGuard, Place, gradient_norm
 from cil.engine.optim import make_optimizer
 from cil.engine.precision import autocast
+from cil.engine.turn import backward_in_turn
 from cil.losses.base import Stat
 from cil.methods.base import Method, StepOutput
 from cil.methods.phases import Phase
@@ -111,7 +112,8 @@ class Stepper:
                 if self.micro_batches > 1:
                     with self.compiler.eager():
                         return self._in_micro_batches(batch)
-                return self._in_turn(batch)
+                with self.compiler.batch(len(batch.targets)):
+                    return backward_in_turn(self.method, batch.views, batch.targets, self.autocast, self.scaler.scale)
             except torch.OutOfMemoryError:
                 if self.config.on_oom is OnOom.fail or self.micro_batches >= len(batch.targets):
                     raise
@@ -119,18 +121,6 @@ class Stepper:
             assert buffers is not None
             buffers.put_back()
             self._split_further(place)
-
-    def _in_turn(self, batch: TrainBatch) -> StepOutput:
-        """Each part of the loss, and its gradients before the next one."""
-        parts: list[StepOutput] = []
-        coming = self.method.parts(batch.views, batch.targets)
-        while True:
-            with self.compiler.batch(len(batch.targets)), self.autocast():
-                part = next(coming, None)
-            if part is None:
-                return StepOutput.joined(parts, self.method.loss_weights())
-            self.scaler.scale(part.total).backward()
-            parts.append(part)
 
     def _in_micro_batches(self, batch: TrainBatch) -> StepOutput:
         return backward_in_parts(

@@ -14,6 +14,7 @@ from cil.engine.memory_budget import images_by_known
 from cil.engine.model_size import grown, sizes_by_task
 from cil.engine.optim import make_optimizer
 from cil.engine.precision import autocast
+from cil.engine.turn import backward_in_turn
 from cil.methods.base import Method
 from cil.methods.phases import main_phase
 from cil.records.folder import RunFolder
@@ -99,9 +100,7 @@ def dry_steps(method: Method, config: RunConfig, classes: int, device: torch.dev
     targets = torch.arange(batch, device=device) % classes
     for _ in range(DRY_STEPS):
         optimizer.zero_grad(set_to_none=True)
-        with autocast(config.trainer.precision, device):
-            total = method.loss(network(views), targets).total
-        total.backward()
+        backward_in_turn(method, views, targets, lambda: autocast(config.trainer.precision, device))
         optimizer.step()
 
 
