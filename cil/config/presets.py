@@ -46,6 +46,7 @@ PLAIN_AUGMENTS = {
     "digits": "digits",
     "tiny_imagenet": "tiny_imagenet",
     "imagenet100": "imagenet",
+    "cub200": "imagenet",
     "image_folder": "imagenet",
 }
 """Data set -> augmentation of comparisons of methods: that of published baselines, else the data set's own."""
