@@ -68,8 +68,10 @@ def several(request: pytest.FixtureRequest, states: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("name", CASES)
 def test_a_step_of_several_processes_is_that_of_one(name, alone, several):
     ours, theirs = several[name], alone[name]
-    # A gradient is the learning rate's tenfold of what it does to a parameter.
-    for part, least in (("network", 1e-6), ("momentum", 1e-5)):
+    # A gradient is the learning rate's tenfold of what it does to a parameter. A single image leaves batch-norm four
+    # values to normalise in the last stage, which lifts the last bits.
+    scale = 5 if name == "single-image" else 1
+    for part, least in (("network", 1e-6 * scale), ("momentum", 1e-5 * scale)):
         assert ours[part].keys() == theirs[part].keys()
         for key, expected in theirs[part].items():
             assert (ours[part][key] - expected).abs().max() <= least, f"{part}: {key}"
