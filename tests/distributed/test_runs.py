@@ -45,7 +45,12 @@ def test_a_run_of_two_processes_goes_as_that_of_one(pair, tmp_path):
     assert "process_counts" not in result(tmp_path / "one")["device"]
 
 
-@pytest.mark.parametrize("place", ["along", "optimizer", "evaluation"])
+LONG = pytest.mark.faults
+
+
+@pytest.mark.parametrize(
+    "place", ["optimizer", pytest.param("along", marks=LONG), pytest.param("evaluation", marks=LONG)]
+)
 def test_a_killed_process_ends_all_and_the_run_goes_on_exactly(pair, tmp_path, place):
     folder = tmp_path / "run"
     leader, other = train(2, folder, EVERY_STEP, plans={1: {"faults": [[place, 11, signal.SIGKILL]]}})
@@ -59,6 +64,7 @@ def test_a_killed_process_ends_all_and_the_run_goes_on_exactly(pair, tmp_path, p
     assert_same_outcome(folder, pair)
 
 
+@LONG
 def test_a_killed_leader_ends_the_others(pair, tmp_path):
     folder = tmp_path / "run"
     leader, other = train(2, folder, EVERY_STEP, plans={0: {"faults": [["step", 9, signal.SIGKILL]]}})
@@ -68,11 +74,17 @@ def test_a_killed_leader_ends_the_others(pair, tmp_path):
     assert_same_outcome(folder, pair)
 
 
-@pytest.mark.parametrize("rank", [0, 1])
-@pytest.mark.parametrize("place", ["step", "evaluation"])
+@pytest.mark.parametrize(
+    ("rank", "place"),
+    [
+        (1, "evaluation"),
+        pytest.param(0, "step", marks=LONG),
+        pytest.param(1, "along", marks=LONG),
+        pytest.param(0, "evaluation", marks=LONG),
+    ],
+)
 def test_a_signal_to_any_process_stops_all_at_the_same_step(pair, tmp_path, rank, place):
     folder = tmp_path / "run"
-    place = "along" if rank and place == "step" else place
     leader, other = train(2, folder, plans={rank: {"faults": [[place, 8, signal.SIGTERM]]}})
     assert_clean_exit(leader, 128 + signal.SIGTERM)
     assert_clean_exit(other, 0)
@@ -95,6 +107,7 @@ def test_three_processes_and_batches_smaller_than_that(tmp_path):
     assert found == expected
 
 
+@LONG
 def test_another_number_of_processes_is_told(tmp_path):
     folder = tmp_path / "run"
     train(2, folder, plans={0: {"faults": [["step", 9, signal.SIGTERM]]}})
@@ -158,7 +171,7 @@ def test_a_diverged_job_leaves_the_others_for_the_next(tmp_path):
     assert sorted(states) == ["failed", "finished"]
 
 
-@pytest.mark.slow
+@LONG
 def test_torchrun(pair, tmp_path):
     folder = tmp_path / "run"
     arguments = ("--standalone", "--nproc_per_node=2", "-m", "cil.train", *SETTINGS, f"hydra.run.dir={folder}")
