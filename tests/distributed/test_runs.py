@@ -171,7 +171,7 @@ def test_a_diverged_job_leaves_the_others_for_the_next(tmp_path):
     assert sorted(states) == ["failed", "finished"]
 
 
-@LONG
+@pytest.mark.slow
 def test_torchrun(pair, tmp_path):
     folder = tmp_path / "run"
     arguments = ("--standalone", "--nproc_per_node=2", "-m", "cil.train", *SETTINGS, f"hydra.run.dir={folder}")
