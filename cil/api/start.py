@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cil.distributed.launch import launched
 from cil.errors import ConfigError
 from cil.planning.overrides import quoted
 
@@ -23,6 +24,8 @@ def train(*overrides: str, folder: str | Path | None = None, **settings: Any) ->
     from cil.planning.plan import plan
     from cil.run.job import start_run
 
+    if launched() is not None:
+        raise ConfigError("cil.train: trains in one process; with torchrun, use -m cil.train KEY=VALUE ...")
     words = [*overrides, *(_override(key, value) for key, value in settings.items())]
     hydra = next((word for word in words if word.startswith(("hydra.", "hydra/", "-"))), None)
     if hydra is not None:

@@ -22,7 +22,7 @@ from cil.methods.base import Method, StepOutput
 
 def micro_rows(images: int, parts: int, views: int = 2) -> list[Tensor]:
     """Row indices of each micro-batch: every view of the same images, [view 1; view 2]."""
-    chunks = torch.arange(images).tensor_split(min(parts, images))
+    chunks = torch.arange(images).tensor_split(min(parts, max(1, images)))
     return [torch.cat([chunk + view * images for view in range(views)]) for chunk in chunks]
 
 

@@ -32,16 +32,18 @@ class Compiler:
         """Count from zero."""
         self._earlier, self._start = 0, self._total()
 
-    def begin_phase(self, networks: Sequence[nn.Module]) -> None:
-        """Compile these networks at their next full batch."""
+    def begin_phase(self, network: nn.Module, trained: Sequence[nn.Module]) -> None:
+        """Compile the trained parts of `network` at their next full batch, and no others."""
         if not self.on:
             return
+        for module in network.modules():
+            module._compiled_call_impl = None  # of a branch that was trained in an earlier task
         self._earlier, self._start = self.graphs, 0
         # What was compiled for smaller networks, or an earlier job, must not use up the limit of recompilations.
         torch.compiler.reset()
         self._start = self._total()
-        for network in networks:
-            network.compile(backend=self.backend)
+        for part in trained:
+            part.compile(backend=self.backend)
 
     def batch(self, images: int) -> AbstractContextManager:
         """For the step of a batch of so many images."""

@@ -59,7 +59,7 @@ class Stepper:
 
     def begin_phase(self, phase: Phase) -> None:
         """A new optimiser over what the network trains now."""
-        self.compiler.begin_phase(self.method.compiled())
+        self.compiler.begin_phase(self.method.network, self.method.compiled())
         self.optimizer = make_optimizer(self.method.network.parameters(), phase, self.momentum)
 
     def set_rate(self, rate: float) -> None:

@@ -20,5 +20,7 @@ def repel_term(compared: Comparison, settings: LossSettings) -> Tensor | None:
     others = compared.prototypes > -torch.inf
     excess = (compared.prototypes.masked_fill(~others, 0.0) - settings.prototype_delta).relu() * others
     whole = compared.whole
-    count = others.sum() if whole is None or whole.others is None else whole.others * len(others)
-    return excess.sum() / count.clamp_min(1)
+    if whole is None or whole.others is None:
+        return excess.sum() / others.sum().clamp_min(1)
+    count = whole.others * len(others)  # a chunk's share of the pairs, perhaps less than one
+    return excess.sum() / torch.where(count > 0, count, 1.0)

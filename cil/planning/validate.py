@@ -18,6 +18,7 @@ from cil.config.schema import (
     ScheduleUnit,
     TrainerConfig,
 )
+from cil.distributed.launch import launched
 from cil.errors import ConfigError
 from cil.planning.plugins import check_mirror
 from cil.planning.warn import epoch_warnings
@@ -41,6 +42,7 @@ def validate(config: RunConfig, look_for_data: bool = True) -> list[str]:
     _check_pruning(config)
     _check_images(config)
     _check_optimizer(config)
+    _check_several_processes(config.trainer)
     _check_micro_batches(config.trainer)
     tasks = len(_check_classes(config, look_for_data)[: config.trainer.max_tasks])
     _check_branch(config.branch, tasks)
@@ -176,6 +178,11 @@ def _check_optimizer(config: RunConfig) -> None:
         epochs = getattr(config.optimizer, key)
         if any(later <= earlier for earlier, later in pairwise(epochs)):
             raise ConfigError(f"optimizer.{key}: {show(epochs)} must be strictly ascending")
+
+
+def _check_several_processes(trainer: TrainerConfig) -> None:
+    if launched() is not None and trainer.compile:
+        raise ConfigError("trainer.compile: true does not work with several processes; valid: false, or one process")
 
 
 def _check_micro_batches(trainer: TrainerConfig) -> None:

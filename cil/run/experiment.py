@@ -46,7 +46,7 @@ from cil.run.process import (
 )
 from cil.run.progress import Display
 from cil.run.signals import Interrupted, StopSignals
-from cil.run.together import OthersLost, refuse_for_several, train_together
+from cil.run.together import OthersLost, train_together
 
 logger = logging.getLogger("cil")
 
@@ -224,7 +224,6 @@ def _split_as_noted(trainer: Trainer, folder: RunFolder) -> bool:
 
 def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool, mirror: Mirror | None) -> dict[str, Any]:
     config = job.config
-    refuse_for_several(config)
     checkpoints = CheckpointFolder(folder.checkpoints)
     stored = _stored_state(folder, checkpoints, config.branch.task or 0) if begun else None
     branches = stored is None and config.branch.task is not None
@@ -241,7 +240,7 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool, mirror: 
     if stored is not None and branches:
         fit_memory(stored, config, data)
     threads = thread_counts(stored.get("thread_counts", []) if stored else [], device)
-    counts = process_counts(stored)
+    counts = process_counts(stored, branches)
     for warning in (other_threads(threads), other_processes(counts)):
         if warning:
             _say(f"{folder.path}: {warning}")

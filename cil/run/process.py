@@ -65,8 +65,9 @@ def other_threads(counts: Sequence[int]) -> str | None:
     )
 
 
-def process_counts(stored: Mapping[str, Any] | None) -> list[int]:
-    """Numbers of processes that a run has been trained by, in order; `stored`: the state it continues from.
+def process_counts(stored: Mapping[str, Any] | None, branches: bool) -> list[int]:
+    """Numbers of processes that a run has been trained by, in order; `stored`: the state it continues from, or
+    branches off from.
 
     Raises ConfigError for another number than before where batches are split: batch-norm then sees other images.
     """
@@ -74,7 +75,7 @@ def process_counts(stored: Mapping[str, Any] | None) -> list[int]:
     now = 1 if launch is None else launch.processes
     before = [] if stored is None else stored.get("process_counts", [1])
     split = 1 if stored is None else stored["trainer"]["cursor"]["micro_batches"]
-    if before and before[-1] != now and split > 1:
+    if before and before[-1] != now and split > 1 and not branches:
         raise ConfigError(
             f"resume: {before[-1]} process(es) train each batch of this run in {split} parts, and {now} would part it "
             f"otherwise; valid: {before[-1]}"

@@ -4,11 +4,16 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any
 
+from cil.distributed.launch import launched
+
+_AGAIN = 10.0
+"""Seconds in which another signal to one of several processes is no second one."""
 STOPPING = b"\nstopping at the end of this step, then saving (a second signal stops at once, without saving)\n"
 
 
@@ -42,6 +47,7 @@ class StopSignals:
         self.received: int | None = None
         self.ending = False
         """The end of the run is being written down: another signal cannot hasten it."""
+        self._since = 0.0
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "StopSignals":
@@ -61,6 +67,9 @@ class StopSignals:
             chained(signal.SIGUSR2, sys._getframe())
 
     def _remember(self, signum: int, _frame: FrameType | None) -> None:
+        # To a signal that the whole job gets, torchrun adds its own.
+        if launched() is not None and self.received is not None and time.monotonic() - self._since < _AGAIN:
+            return
         preempted = signal.SIGUSR2 in (signum, self.received)
         if self.received is not None and not preempted and not self.ending:
             error = Interrupted(signum)
@@ -69,6 +78,7 @@ class StopSignals:
         if self.received is None and not self.quiet:
             with suppress(OSError):  # a reader that is gone
                 os.write(2, STOPPING)  # not print: the handler may have interrupted one
+        self._since = time.monotonic()
         # Slurm sends SIGTERM around SIGUSR2: together they still are one warning.
         self.received = signal.SIGUSR2 if preempted else signum
 

@@ -12,6 +12,7 @@ The two sides, step by step (docs/distributed.md):
 """
 
 import json
+import logging
 import os
 import sys
 import time
@@ -39,6 +40,7 @@ from cil.run.out_of_memory import OutOfMemory, run_explained
 from cil.run.process import keep_freed_memory, start_clean
 from cil.run.signals import Interrupted, StopSignals
 
+logger = logging.getLogger("cil")
 _PATIENCE = timedelta(hours=1)
 """How long a process waits for the others: as long as a checkpoint on a slow disk may take, and more."""
 _GOODBYE = 60.0
@@ -87,12 +89,6 @@ def join(launch: Launch) -> None:
         raise OthersLost(f"the processes of torchrun do not find each other: {_first_line(error)}") from None
 
 
-def refuse_for_several(config: RunConfig) -> None:
-    """Raises ConfigError for settings that several processes cannot have."""
-    if launched() is not None and config.trainer.compile:
-        raise ConfigError("trainer.compile: true does not work with several processes; valid: false, or one process")
-
-
 def train_together(trainer: Trainer, config: RunConfig, taken_up: bool) -> None:
     """`run_explained` in all processes, from where the leader is; `taken_up`: that is not the start of the run.
 
@@ -117,7 +113,7 @@ def train_together(trainer: Trainer, config: RunConfig, taken_up: bool) -> None:
         try:
             run_explained(trainer, config)
         except OutOfMemory as error:
-            error.split_into = further
+            error.split_into = None if trainer.evaluating else further
             raise
         except Diverged:
             _in_a_run = False  # all processes have seen the same numbers
@@ -180,11 +176,11 @@ def explained(split_into: int | None = None) -> Iterator[None]:
     except (RuntimeError, OSError) as error:
         if launched() is None or isinstance(error, torch.OutOfMemoryError) or not _is_of_connection(error):
             raise
-        why = _told_failure()
+        why, memory = _told_failure()
         raise OthersLost(
             f"another process of this run has ended{': ' + why if why else ' (what it said is above)'}; "
             "resume=RUN continues from the last checkpoint",
-            split_into if why and "out of memory" in why.lower() else None,
+            split_into if memory else None,
         ) from None
 
 
@@ -195,18 +191,19 @@ def _is_of_connection(error: Exception) -> bool:
     return isinstance(error, dist.DistError) or any(sign in text for sign in ("connection", "gloo", "nccl", "socket"))
 
 
-def tell_failure(message: str) -> None:
-    """Leave word for the leader of why this process ends."""
+def _tell_failure(message: str, memory: bool) -> None:
+    """Leave word for the leader of why this process ends; `memory`: of a device, in training."""
     if _store is not None:
         with suppress(Exception):
-            _store.set(_FAILURE, message)
+            _store.set(_FAILURE, json.dumps([message, memory]))
 
 
-def _told_failure() -> str | None:
+def _told_failure() -> tuple[str | None, bool]:
     with suppress(Exception):
         if _store is not None and _store.check([_FAILURE]):
-            return str(_store.get(_FAILURE).decode())
-    return None
+            message, memory = json.loads(_store.get(_FAILURE))
+            return message, memory
+    return None, False
 
 
 def _first_line(error: Exception) -> str:
@@ -242,6 +239,8 @@ def follow() -> int:
     """The work of every process but the first; the exit code. Prints nothing but why it ends before its time."""
     launch = launched()
     assert launch is not None
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
     try:
         with StopSignals(quiet=True) as stop, explained():
             join(launch)
@@ -255,7 +254,7 @@ def follow() -> int:
         return 128 + error.signum
     except Exception as error:
         message = f"process {launch.rank}: {type(error).__name__}: {_first_line(error)}"
-        tell_failure(message)
+        _tell_failure(message, isinstance(error, OutOfMemory) and error.split_into is not None)
         print(message, file=sys.stderr, flush=True)
         # At once: others wait for this process in the middle of a step.
         os._exit(1)
@@ -285,5 +284,8 @@ def _compute_along(call: Call, stop: StopSignals) -> None:
             if ranks.from_first(None):
                 trainer.load_state_dict(ranks.state_from_first(None))
             run_explained(trainer, config)
+        except OutOfMemory as error:
+            error.split_into = None if trainer.evaluating else 2 * trainer.stepper.micro_batches
+            raise
         finally:
             data.loader.close()

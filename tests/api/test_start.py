@@ -100,3 +100,10 @@ def test_the_folder_of_a_run_is_given_by_name_too(finished: Finished, tmp_path, 
 def test_the_module_of_the_command_is_the_function():
     assert callable(cil.train) and cil.train.main is not None
     assert "train" in dir(cil)
+
+
+def test_each_of_several_processes_would_be_a_run_of_its_own(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(ConfigError, match=r"with torchrun, use -m cil\.train"):
+        cil.train("seed=3", **QUICK)

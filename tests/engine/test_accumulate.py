@@ -23,6 +23,7 @@ def test_micro_batches_keep_both_views_of_an_image_together():
     rows = micro_rows(5, 2)
     assert [r.tolist() for r in rows] == [[0, 1, 2, 5, 6, 7], [3, 4, 8, 9]]
     assert sorted(torch.cat(micro_rows(7, 100)).tolist()) == list(range(14))
+    assert [r.tolist() for r in micro_rows(0, 2)] == [[]]  # a process without an image of a short batch
 
 
 @pytest.mark.parametrize("parts", [2, 3, 50])

@@ -60,7 +60,7 @@ def test_phases_of_a_task_are_counted_together(shapes):
     compiler.begin_task()
     for _ in range(2):
         layer = torch.nn.Linear(3, 2)
-        compiler.begin_phase([layer])
+        compiler.begin_phase(layer, [layer])
         with compiler.batch(4):
             layer(torch.ones(4, 3))
         with compiler.batch(3):
@@ -83,3 +83,14 @@ def test_cuda_graphs_without_cuda_are_told(caplog):
     with caplog.at_level(logging.WARNING, "cil"):
         make_trainer("trainer.cuda_graph_frozen=true")
     assert caplog.messages == ["trainer.cuda_graph_frozen: has no effect on a cpu"]
+
+
+def test_a_part_that_is_no_longer_trained_is_no_longer_compiled():
+    compiler = Compiler(TrainerConfig(compile=True, batch_size=4))
+    old, new = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    both = torch.nn.Sequential(old, new)
+    compiler.begin_phase(both, [old])
+    assert old._compiled_call_impl is not None
+    compiler.begin_phase(both, [new])
+    assert old._compiled_call_impl is None
+    assert new._compiled_call_impl is not None

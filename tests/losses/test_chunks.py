@@ -258,3 +258,15 @@ def test_labels_of_another_shape_and_prototypes_without_labels_are_refused():
         loss(*batch(4), MARGIN, LABELS)
     with pytest.raises(ValueError, match="labels"):
         loss(*batch(4), MARGIN, None, prototypes())
+
+
+def test_few_pairs_with_prototypes_are_shared_out_to_the_chunks():
+    anchors, columns = batch(8, seed=3, dtype=torch.float64)
+    labels, one = torch.tensor([0] * 7 + [1]), prototypes()[:1]
+    cfg = LossConfig(prototypes=Prototypes.repel, prototype_weight=1.0)
+    whole, *chunked = [
+        make_loss(replace(cfg, chunk_rows=rows))(anchors, columns, MARGIN, labels, one).parts["repel"].item()
+        for rows in (None, 2, 4)
+    ]
+    assert whole > 0
+    assert chunked == pytest.approx([whole, whole], rel=1e-12)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from cil.run.experiment import _start_clean, resolve_device
+from cil.engine.build import resolve_device
+from cil.run.process import start_clean
 
 
 @pytest.mark.parametrize(("name", "index"), [("auto", 0), ("cuda", 0), ("cuda:1", 1)])
@@ -14,5 +15,5 @@ def test_the_current_cuda_device_is_the_runs(monkeypatch, name, index):
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     for action in ("empty_cache", "reset_peak_memory_stats"):
         monkeypatch.setattr(torch.cuda, action, lambda *_: None)
-    _start_clean(resolve_device(name))
+    start_clean(resolve_device(name))
     assert chosen == [index]

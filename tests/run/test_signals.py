@@ -36,6 +36,17 @@ def test_a_warning_of_preemption_is_one_signal_however_it_comes(signums):
         assert stop.received == USR2
 
 
+def test_what_torchrun_adds_is_no_second_one(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    with StopSignals() as stop:
+        send(TERM, TERM)
+        assert stop.received == TERM
+    monkeypatch.setattr("cil.run.signals._AGAIN", 0.0)
+    with pytest.raises(Interrupted), StopSignals():
+        send(TERM, TERM)
+
+
 def test_while_the_end_is_noted_no_signal_interrupts():
     with StopSignals() as stop:
         stop.ending = True
