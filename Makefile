@@ -27,7 +27,7 @@ test: lint
 	$(BIN)/python -m pytest -n 2
 
 test-faults: .venv/.installed
-	$(BIN)/python -m pytest -n 2 -m "faults or not faults" tests/faults tests/distributed
+	$(BIN)/python -m pytest -n 2 -m "faults or not faults" tests/faults tests/distributed tests/data/test_imagenet_runs.py
 
 docs: .venv/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build

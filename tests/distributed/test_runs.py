@@ -117,6 +117,7 @@ def test_another_number_of_processes_is_told(tmp_path):
     assert result(folder)["device"]["process_counts"] == [2, 1]
 
 
+@LONG
 def test_memory_that_runs_out_in_one_process_splits_the_batches_of_all(tmp_path):
     folder = tmp_path / "run"
     leader, other = train(2, folder, EVERY_STEP, "trainer.on_oom=accumulate", plans={1: {"memory": 9}})
@@ -163,6 +164,7 @@ def test_other_images_in_one_process_end_all(tmp_path):
     assert_clean_exit(other, 0)
 
 
+@LONG
 def test_a_diverged_job_leaves_the_others_for_the_next(tmp_path):
     jobs = ("-m", *changed(SETTINGS, "trainer.max_tasks=1"), "optimizer.lr=1e30,0.1", "name=diverged")
     leader, other = Team(2, *jobs, cwd=tmp_path).wait()

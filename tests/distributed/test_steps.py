@@ -85,11 +85,8 @@ def named(group: dict[str, Any]) -> list[tuple[str, torch.Tensor]]:
     return [(f"{group['prefix']}/{name}", group["totals"][:2, i]) for i, name in enumerate(group["names"])]
 
 
-def test_a_step_is_the_same_bits_every_time(states, several):
-    count = 2
-    again = in_processes(count, states, states.with_name("again.pt"))
-    first = torch.load(states.with_name("2.pt"), weights_only=True)
-    del several
+def test_a_step_is_the_same_bits_every_time(states):
+    first, again = (in_processes(2, states, states.with_name(f"{name}.pt")) for name in ("once", "again"))
     for name, step in first.items():
         for key, value in step["network"].items():
             assert torch.equal(value, again[name]["network"][key]), (name, key)
