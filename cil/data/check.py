@@ -59,7 +59,7 @@ def splits(raw: RawDataset) -> dict[str, ImageSet]:
 
 def listed(raw: RawDataset, root: str | None) -> Found:
     """What the list of images alone tells. Fast: nothing is opened. The fingerprint is the same for every `root`."""
-    start = len(_folder(raw))
+    start = len(files_folder(raw))
     digest = hashlib.sha256(json.dumps(raw.classes).encode())
     counts = {}
     for name, images in splits(raw).items():
@@ -82,7 +82,7 @@ def image_paths(raw: RawDataset) -> list[str]:
     return [path for images in splits(raw).values() if images.paths is not None for path in images.paths.tolist()]
 
 
-def _folder(raw: RawDataset) -> str:
+def files_folder(raw: RawDataset) -> str:
     """The folder that holds the splits, with a separator at its end: `root` itself or one inside it."""
     paths = image_paths(raw)
     return os.path.join(os.path.commonpath([min(paths), max(paths)]), "") if paths else ""

@@ -34,7 +34,7 @@ class BatchRequest:
     views: int = 2
     """Random crops of each training image."""
     first_row: int = 0
-    """Place of the first path in the whole batch: crops are drawn by row."""
+    """Place of the first image in the whole batch: crops are drawn by row."""
 
 
 class BatchDecoder(Dataset):

@@ -49,6 +49,8 @@ class DevicePackLoader:
         self._augmenter = Augmenter(augment, image_size)
         self._flat = torch.empty(0, dtype=torch.uint8, device=self._device)
         self._starts = np.full(len(packed), -1, dtype=np.int64)
+        self._too_many = np.empty(0, dtype=np.int64)
+        """The images that did not fit and were told of."""
 
     def train_batches(
         self,
@@ -101,11 +103,14 @@ class DevicePackLoader:
             return True
         wanted = np.unique(indices)
         size = int(self._packed.sizes[wanted].sum())
-        if size > self._budget:
-            logger.info("%d images of %.2f GB are more than dataset.resident_gb: workers crop", len(wanted), size / GB)
-            return False
         self._starts[:] = -1
         self._flat = torch.empty(0, dtype=torch.uint8, device=self._device)  # free the old ones first
+        if size > self._budget:
+            if not np.array_equal(wanted, self._too_many):
+                text = "%d images of %.2f GB are more than dataset.resident_gb: workers crop"
+                logger.info(text, len(wanted), size / GB)
+            self._too_many = wanted
+            return False
         self._flat = _copied(self._packed, wanted, size, self._device)
         sizes = self._packed.sizes[wanted]
         self._starts[wanted] = np.cumsum(sizes) - sizes

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
+from cil.config.schema import AugmentConfig
 from cil.errors import DataError
 
 # A palette's transparency and EXIF data play no part here, yet Pillow would warn about them in each worker process.
@@ -15,6 +16,11 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _NO_IMAGES = frozenset({"PDF", "PALM", "EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5"})
 """Formats that Pillow knows of, but that are documents, drawings or films, or that it only writes or hands on."""
+
+
+def evaluation_side(augment: AugmentConfig, image_size: int) -> int:
+    """Shorter side of a test image before its centre is cut, of images that are read from files as they are needed."""
+    return round(image_size * 256 / 224) if augment.test_resize is None else augment.test_resize
 
 
 @cache

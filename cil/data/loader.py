@@ -18,6 +18,7 @@ from cil.config.schema import AugmentConfig, CropResampling
 from cil.data.augment import Augmenter
 from cil.data.base import ImageSet, RawDataset
 from cil.data.decoding import BatchDecoder, BatchRequest, DecoderPool, Item
+from cil.data.image_files import evaluation_side
 from cil.data.transfer import to_device
 from cil.distributed.launch import launched
 from cil.distributed.ranks import own_share
@@ -184,11 +185,6 @@ def _processors() -> int:
     found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     launch = launched()
     return found if launch is None else max(1, found // launch.local_processes)
-
-
-def evaluation_side(augment: AugmentConfig, image_size: int) -> int:
-    """Shorter side of a test image before its centre is cut, of images that are read from files as they are needed."""
-    return round(image_size * 256 / 224) if augment.test_resize is None else augment.test_resize
 
 
 class DecodingLoader:

@@ -24,18 +24,21 @@ from PIL import Image
 
 from cil.config.packs import FORMAT, HEAD, pack_head
 from cil.data.base import ImageSet, RawDataset
+from cil.data.check import files_folder
 from cil.data.image_files import open_rgb, shorter_side
 from cil.data.pack import CHANNELS, PackedImages, Part, write_index
 from cil.data.workers import live_and_die_with_main
 from cil.errors import ConfigError, DataError
 
 BEGUN = "packing.json"
+LOCK = "packing.lock"
 SIDE = 256
 """Shorter side of a packed image: what test images are resized to before a 224-pixel square is cut out of them."""
 CHUNK = 64
 """Images that a process decodes before it hands them over, and that are flushed to the disk together."""
 _ROW = np.dtype([("height", "<u4"), ("width", "<u4"), ("checksum", "<u4")])
-_OWN = (BEGUN, "packing.lock", *(f"{part}.{kind}" for part in ("train", "test") for kind in ("bin", "rows", "npz")))
+_BEFORE_BEGUN = {LOCK, f"{BEGUN}.tmp"}
+"""What a process may leave that was killed before BEGUN was there. Nothing else is older than BEGUN."""
 
 Decoded = tuple[int, int, bytes]
 """Height, width and pixels, row by row."""
@@ -60,9 +63,16 @@ def pack(raw: RawDataset, out: Path, side: int, workers: int, told: Callable[[in
     if whole is not None:
         _refuse_other(out / HEAD, whole["source"], source)
         return whole
-    _prepare(out, source, sum(map(len, parts.values())), side)
+    _refuse_foreign(out)  # before the lock's file is put there
+    out.mkdir(parents=True, exist_ok=True)
+    total, before = sum(map(len, parts.values())), 0
     with _alone(out):
-        total, before = sum(map(len, parts.values())), 0
+        whole = pack_head(out)  # of a process that was at work until now
+        if whole is not None:
+            _refuse_other(out / HEAD, whole["source"], source)
+            (out / LOCK).unlink(missing_ok=True)
+            return whole
+        _begin(out, source, total, side)
         held = {}
         for name, images in parts.items():
 
@@ -77,7 +87,7 @@ def pack(raw: RawDataset, out: Path, side: int, workers: int, told: Callable[[in
         head = {"format": FORMAT, "name": raw.name, "side": side, "classes": list(raw.classes), "class_list": origin}
         head |= {"parts": held, "source": source, "pillow": Image.__version__}
         _write(out / HEAD, json.dumps(head) + "\n")
-        for leftover in (BEGUN, "packing.lock", *(f"{name}.rows" for name in parts)):
+        for leftover in (BEGUN, LOCK, *(f"{name}.rows" for name in parts)):
             (out / leftover).unlink(missing_ok=True)
     return head
 
@@ -85,7 +95,7 @@ def pack(raw: RawDataset, out: Path, side: int, workers: int, told: Callable[[in
 def _source(raw: RawDataset, side: int) -> dict[str, Any]:
     """What the pack is made from: counts, and a hash of side, classes, labels, names, sizes and times of the files."""
     digest = hashlib.sha256(json.dumps([side, raw.classes]).encode())
-    start = len(_common(raw))
+    start = len(files_folder(raw))
     for images in (raw.train, raw.test):
         if images.paths is None:
             raise ConfigError(f"--pack: {raw.name} does not come as image files; it is held in memory anyway")
@@ -99,12 +109,6 @@ def _source(raw: RawDataset, side: int) -> dict[str, Any]:
     return {"train": len(raw.train), "test": len(raw.test), "side": side, "sha256": digest.hexdigest()}
 
 
-def _common(raw: RawDataset) -> str:
-    """The folder that holds the splits, with a separator at its end; names in the pack start there."""
-    paths = [path for images in (raw.train, raw.test) if images.paths is not None for path in images.paths.tolist()]
-    return os.path.join(os.path.commonpath([min(paths), max(paths)]), "")
-
-
 def _refuse_other(path: Path, before: Any, source: dict[str, Any]) -> None:
     if before == source:
         return
@@ -113,8 +117,16 @@ def _refuse_other(path: Path, before: Any, source: dict[str, Any]) -> None:
     raise ConfigError(f"--out: {path.parent} holds a pack of other images ({other}); remove it, or take another folder")
 
 
-def _prepare(out: Path, source: dict[str, Any], images: int, side: int) -> None:
-    """Make the folder, or see that it is one that this work was begun in. Raises ConfigError and DataError."""
+def _refuse_foreign(out: Path) -> None:
+    """Raises ConfigError unless the folder is empty, not there, or one that work was begun in. Touches nothing."""
+    if not out.exists():
+        return
+    if not out.is_dir() or (not (names := set(os.listdir(out))) <= _BEFORE_BEGUN and BEGUN not in names):
+        raise ConfigError(f"--out: {out} is there and was not made by this command, so nothing in it is touched")
+
+
+def _begin(out: Path, source: dict[str, Any], images: int, side: int) -> None:
+    """Note what the work is begun with, or see that it is the same. Raises ConfigError and DataError."""
     begun = out / BEGUN
     if begun.is_file():
         try:
@@ -123,21 +135,17 @@ def _prepare(out: Path, source: dict[str, Any], images: int, side: int) -> None:
             raise DataError(f"{begun}: cannot be read; remove {out} and start anew") from error
         _refuse_other(begun, before, source)
         return
-    if out.exists() and (not out.is_dir() or any(name not in _OWN for name in os.listdir(out))):
-        raise ConfigError(f"--out: {out} is there and was not made by this command, so nothing in it is touched")
-    out.mkdir(parents=True, exist_ok=True)
+    _refuse_foreign(out)
     least, free = images * CHANNELS * side**2, shutil.disk_usage(out).free
     if free < least:
         raise DataError(f"{out}: the pack takes more than {least / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
-    for name in _OWN:
-        (out / name).unlink(missing_ok=True)
     _write(begun, json.dumps(source) + "\n")
 
 
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
     """One process for each folder. Raises ConfigError if another one is at work."""
-    with (out / "packing.lock").open("a") as file:
+    with (out / LOCK).open("a") as file:
         if not _taken(file):
             raise ConfigError(f"--out: another process is making the pack in {out}")
         yield
@@ -184,7 +192,7 @@ def _pack_part(
             told(len(rows))
     heights, widths = rows["height"].astype(np.int64), rows["width"].astype(np.int64)
     sizes = CHANNELS * heights * widths
-    start = len(_common(raw))
+    start = len(files_folder(raw))
     names = np.array([path[start:] for path in paths])
     packed = PackedImages(
         str(out / f"{name}.bin"), np.cumsum(sizes) - sizes, heights, widths, rows["checksum"].astype(np.uint32), names

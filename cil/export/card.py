@@ -4,7 +4,7 @@ from typing import Any
 
 from cil import __version__
 from cil.config.schema import RunConfig
-from cil.data.loader import evaluation_side
+from cil.data.image_files import evaluation_side
 from cil.data.sources import MAX_RESIDENT_SIDE
 from cil.trained.folder import ClassInfo, StoredRun
 

@@ -4,10 +4,14 @@ A graph replays kernels on fixed addresses, so it is for one shape of input. Its
 writes again: whoever keeps it longer copies it. The result of every network here is pooled at once, which is a copy.
 """
 
+import logging
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
+
+logger = logging.getLogger("cil")
 
 WARM_UP = 3
 """Runs before the capture: cuDNN tries its algorithms in them, which a capture does not allow."""
@@ -28,7 +32,10 @@ class Captured:
                 run(self._images)
         torch.cuda.current_stream(images.device).wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        # thread_local: what another thread asks of CUDA meanwhile (pinned memory) is allowed. The outer context gives
+        # the stream back where the capture fails, which torch.cuda.graph then does not.
+        before = torch.cuda.stream(torch.cuda.current_stream(images.device))
+        with before, torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._result = run(self._images)
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -42,7 +49,8 @@ class GraphedRun:
     """Runs one network, by a graph where the shape of the input is the one of the run before.
 
     The last batch of an epoch, shorter than the others, does not come twice in a row: it runs without. Another shape
-    that does (micro-batches, say) replaces the graph. With gradients (MEMO's branches) there is no graph.
+    that does (micro-batches, say) replaces the graph. With gradients (MEMO's branches) there is no graph, and after a
+    capture that failed there is none for this network any more.
     """
 
     def __init__(self, capture: Capture = Captured) -> None:
@@ -50,6 +58,7 @@ class GraphedRun:
         self._seen: tuple[object, ...] | None = None
         self._kind: tuple[object, ...] | None = None
         self._graph: Run | None = None
+        self._failed = False
 
     def __call__(self, run: Run, images: Tensor) -> Tensor:
         """What `run` gives for images. `run` must compute the same with the same tensors in every call."""
@@ -59,6 +68,25 @@ class GraphedRun:
         kind = (images.shape, images.dtype, images.device, half)
         if kind == self._seen and kind != self._kind:
             self._graph, self._kind = None, None  # its memory first
-            self._graph, self._kind = self._capture(run, images), kind
+            self._graph, self._kind = self._captured(run, images), kind
         self._seen = kind
         return run(images) if self._graph is None or kind != self._kind else self._graph(images)
+
+    def _captured(self, run: Run, images: Tensor) -> Run | None:
+        """None where the capture fails. Raises OutOfMemoryError, which trainer.on_oom decides about."""
+        if self._failed:
+            return None
+        try:
+            return self._capture(run, images)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            self._failed = True
+            _warn(str(error).partition("\n")[0])
+            return None
+
+
+@cache
+def _warn(reason: str) -> None:
+    """Once for each reason, not for each network."""
+    logger.warning("trainer.cuda_graph_frozen: no CUDA graph of a frozen network, it runs without: %s", reason)

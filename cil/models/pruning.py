@@ -20,8 +20,8 @@ def removed_count(filters: int, ratio: float) -> int:
 def kept_filters(weight: Tensor, ratio: float) -> Tensor:
     """Indices, ascending, of the filters that stay; weight: [filters, ...].
 
-    The filter that minimises the sum of Euclidean distances to all others is the one nearest to the geometric median
-    ; the smallest sums go, of equal ones the lower index. Computed in float64.
+    The filter that minimises the sum of Euclidean distances to all others is the one nearest to the geometric
+    median: the smallest sums go, of equal ones the lower index. Computed in float64.
     """
     rows = weight.detach().flatten(1).double()
     # Not by products: those of nearly equal filters are rounded to distances of 0 and more.

@@ -153,13 +153,13 @@ def _check_images(config: RunConfig) -> None:
 
 
 def _check_pack(config: RunConfig) -> None:
+    from cil.data.image_files import evaluation_side
     from cil.data.sources import MAX_RESIDENT_SIDE
 
     augment, dataset = config.augment, config.dataset
     side = dataset.pack_side
     if side is not None and dataset.image_size > MAX_RESIDENT_SIDE:
-        # As evaluation_side of cil/data/loader.py, which imports torch.
-        shorter = augment.test_resize if augment.test_resize is not None else round(dataset.image_size * 256 / 224)
+        shorter = evaluation_side(augment, dataset.image_size)
         if shorter > side:
             shown = str(shorter) if augment.test_resize is not None else f"null (here {shorter})"
             raise ConfigError(

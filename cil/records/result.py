@@ -86,9 +86,9 @@ def build_result(
     processes: list[int],
     shares: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The content of result.json. threads, processes: numbers of CPU threads, and of
-    processes, that the run was computed with.
+    """The content of result.json.
 
+    threads, processes: numbers of CPU threads, and of processes, that the run was computed with.
     shares: what a branch has from other runs, the oldest first (see cil/run/branch.py). `seconds` are its own alone.
     """
     inherited = _inherited_tasks(shares)

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 import torch
 
 from cil.config.schema import OnOom, Precision, RunConfig
+from cil.config.typed import plain
+from cil.config.usage import flat, why_unused
 from cil.data.memory import image_bytes
 from cil.data.stream import Task
+from cil.distributed.launch import launched
 from cil.engine.accumulate import backward
 from cil.engine.memory_budget import images_by_known
 from cil.engine.model_size import grown, sizes_by_task
@@ -86,7 +90,10 @@ def _peak_bytes(method: Method, config: RunConfig, classes: int, device: torch.d
 
 
 def dry_steps(method: Method, config: RunConfig, classes: int, device: torch.device) -> None:
-    """Training steps of a grown method on black images. The weights stay 0: only their place counts."""
+    """Training steps of a grown method on black images. The weights stay 0: only their place counts.
+
+    Of several processes this is one: its steps are on the largest share of a batch that any of them has.
+    """
     network = method.network.to_empty(device=device)
     with torch.no_grad():
         for tensor in (*network.parameters(), *network.buffers()):
@@ -96,7 +103,8 @@ def dry_steps(method: Method, config: RunConfig, classes: int, device: torch.dev
     network.train()
     method.begin_epoch(0, config.trainer.inc_epochs)
     optimizer = make_optimizer(network.parameters(), main_phase(config, first=False), config.optimizer.momentum)
-    batch, side = config.trainer.batch_size, config.dataset.image_size
+    launch, side = launched(), config.dataset.image_size
+    batch = math.ceil(config.trainer.batch_size / (1 if launch is None else launch.processes))
     views = torch.zeros(method.views * batch, 3, side, side, device=device)
     targets = torch.arange(batch, device=device) % classes
     forward_precision = partial(autocast, config.trainer.precision, device)
@@ -139,6 +147,9 @@ def what_helps(config: RunConfig, device: str) -> str:
         ways.append("trainer.precision=bf16")
     if config.trainer.on_oom is OnOom.fail and device == "cuda":
         ways.append("trainer.on_oom=accumulate")
+    ways.append(f"more trainer.micro_batches (now {config.trainer.micro_batches})")
+    if config.loss.chunk_rows is None and why_unused(flat(plain(config)), "loss.chunk_rows") is None:
+        ways.append("loss.chunk_rows")
     ways += ["a smaller backbone", "fewer tasks (a larger split.increment)"]
     return ", ".join(ways)
 

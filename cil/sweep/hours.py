@@ -3,7 +3,7 @@
 import json
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from cil.config.usage import with_neutral
+from cil.distributed.launch import launched
 from cil.planning.plan import Job
 
 _YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -19,13 +20,19 @@ KIND_KEYS = (
     "dataset.name",
     "dataset.image_size",
     "dataset.max_train_per_class",
+    "dataset.pack_side",
+    "dataset.resident_gb",
+    "augment.crop_resampling",
     "split",
     "backbone",
     "method.name",
+    "loss.chunk_rows",
     "memory",
+    "prune.ratio",
     "trainer.init_epochs",
     "trainer.inc_epochs",
     "trainer.batch_size",
+    "trainer.micro_batches",
     "trainer.max_tasks",
     "trainer.precision",
     "trainer.compile",
@@ -33,6 +40,8 @@ KIND_KEYS = (
     "trainer.cuda_graph_frozen",
     "trainer.channels_last",
     "trainer.tf32",
+    "trainer.deterministic",
+    "trainer.eval_every",
 )
 """Keys that decide how long a run takes; runs that agree in them are of one kind."""
 
@@ -50,10 +59,16 @@ class Estimate:
     """Jobs of which there is none."""
 
 
-def kind_of(config: Mapping[str, Any], device: str) -> str:
-    """Runs of one kind, on one device, have the same text. Raises KeyError for a configuration without the keys."""
+def kind_of(config: Mapping[str, Any], device: str, processes: Sequence[int] | None = None) -> str:
+    """Runs of one kind, on one device, have the same text. Raises KeyError for a configuration without the keys.
+
+    processes: numbers of processes that trained the run; None: as many as work now.
+    """
+    if processes is None:
+        launch = launched()
+        processes = [1 if launch is None else launch.processes]
     # A branch trains its last tasks alone; runs that are older than branches have no such key.
-    values = [device, str((config.get("branch") or {}).get("task"))]
+    values = [device, str((config.get("branch") or {}).get("task")), str(list(processes))]
     for key in KIND_KEYS:
         value: Any = config
         for part in key.split("."):
@@ -70,7 +85,9 @@ def hours_by_kind(roots: Iterable[Path]) -> dict[str, list[float]]:
         try:
             result = json.loads(path.read_text())
             config = yaml.load((path.parent / "config.yaml").read_text(), _YAML)  # noqa: S506  (a safe loader)
-            kind = kind_of(with_neutral(config), result["device"]["name"])  # of an earlier version, maybe
+            device = result["device"]
+            config = with_neutral(config)  # of an earlier version, maybe
+            kind = kind_of(config, device["name"], device.get("process_counts", [1]))
             found.setdefault(kind, []).append(hours_of(result))
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
             continue  # not a whole run: no ground for an estimate

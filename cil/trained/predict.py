@@ -10,8 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from cil.config.schema import RunConfig
-from cil.data.image_files import centre_resized, open_rgb
-from cil.data.loader import evaluation_side
+from cil.data.image_files import centre_resized, evaluation_side, open_rgb
 from cil.data.sources import MAX_RESIDENT_SIDE
 from cil.engine.build import resolve_device
 from cil.errors import ConfigError, DataError

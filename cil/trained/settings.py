@@ -1,11 +1,14 @@
 """Settings of a finished run that may differ when it is looked at again: where the images are, and what computes."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from cil.config.effective import launch_folder
 from cil.config.names import show
+from cil.config.packs import pack_head
 from cil.config.schema import RunConfig
 from cil.config.typed import plain, typed
 from cil.config.usage import flat, put
@@ -30,7 +33,11 @@ def parse_settings(arguments: list[str], own: Mapping[str, Any]) -> tuple[dict[s
 
 
 def with_settings(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
-    """The run's settings with some of LOOKED_AT_AGAIN replaced. Raises ConfigError for any other key."""
+    """The run's settings with some of LOOKED_AT_AGAIN replaced.
+
+    With another `dataset.root`, files and pack may stand for each other where their test images are equal.
+    Raises ConfigError for any other key, and where the images at `dataset.root` are not equal.
+    """
     changed = plain(config)
     known = flat(changed)
     for key, value in values.items():
@@ -40,4 +47,30 @@ def with_settings(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
                 what = f"the run was trained with {show(known[key])}, and is looked at as it is"
             raise ConfigError(f"{key}: {what}; valid: {', '.join(LOOKED_AT_AGAIN)}")
         put(changed, key, value)
-    return typed(changed)
+    again = typed(changed)
+    if again.dataset.root is not None and "dataset.root" in values:
+        _settle_pack(again, again.dataset.root)
+    return again
+
+
+def _settle_pack(config: RunConfig, root: str) -> None:
+    """Set `dataset.pack_side` to what lies at the new root. Raises ConfigError where test images are others there."""
+    place = launch_folder() / Path(root).expanduser()
+    if not place.is_dir():
+        return  # the reader of the data tells what is missing
+    head = pack_head(place)
+    then, now = config.dataset.pack_side, None if head is None else head["side"]
+    if then == now:
+        return
+    from cil.data.image_files import evaluation_side
+    from cil.data.sources import MAX_RESIDENT_SIDE
+
+    size = config.dataset.image_size
+    shorter = size if size <= MAX_RESIDENT_SIDE else evaluation_side(config.augment, size)
+    if {then, now} - {None} != {shorter}:
+        trained, here = ("image files" if side is None else f"a pack of {side} pixels" for side in (then, now))
+        raise ConfigError(
+            f"dataset.root: {root} holds {here}, and the run was trained from {trained}: its test images are the "
+            f"same only in files and a pack of {shorter} pixels; valid: a folder of {trained}"
+        )
+    config.dataset.pack_side = now

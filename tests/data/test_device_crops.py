@@ -158,6 +158,18 @@ def test_images_that_do_not_fit_are_left_to_workers_and_those_of_the_next_task_r
     assert "are more than dataset.resident_gb" in caplog.messages[-1]
 
 
+def test_a_task_that_does_not_fit_leaves_nothing_on_the_device_and_is_told_once(raw, caplog):
+    caplog.set_level(logging.INFO, logger="cil")
+    source = on_device(raw, budget=float(raw.train.packed.sizes[CHOSEN].sum()))
+    epoch(source)
+    more = np.append(CHOSEN, 1)
+    for _ in range(2):
+        list(source.train_batches(more, np.arange(10), 4, KEY))
+    assert source._flat.numel() == 0
+    assert len(caplog.messages) == 2
+    same(epoch(source), epoch(workers(raw)))
+
+
 def test_a_part_of_what_is_held_is_not_copied_again(raw, caplog):
     caplog.set_level(logging.INFO, logger="cil")
     source = on_device(raw)

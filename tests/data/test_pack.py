@@ -1,5 +1,6 @@
 """Packs: what they hold, that they are whole or not there, and that they stay what they were made from."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -199,6 +200,43 @@ def test_nothing_is_touched_that_is_no_pack(tree, tmp_path):
     with pytest.raises(ConfigError, match="mine is there and was not made by this command"):
         make_pack(tree, tmp_path / "mine")
     assert contents(tmp_path / "mine") == {"thesis.txt": b"x"}
+
+
+@pytest.mark.parametrize("name", ["train.npz", "test.npz", "train.bin", "test.bin", "test.rows"])
+def test_files_with_the_names_of_a_packs_are_not_taken_for_its_own(tree, tmp_path, name):
+    (tmp_path / name).write_bytes(b"mine")
+    with pytest.raises(ConfigError, match="was not made by this command"):
+        make_pack(tree, tmp_path)
+    assert contents(tmp_path) == {name: b"mine"}
+
+
+def test_work_that_was_killed_before_it_was_noted_begins_again(tree, packed, tmp_path):
+    (tmp_path / "packing.json.tmp").write_text("{")
+    (tmp_path / "packing.lock").touch()
+    make_pack(tree, tmp_path)
+    assert contents(tmp_path) == contents(packed)
+
+
+def test_nothing_is_touched_while_another_process_works(tree, tmp_path):
+    (tmp_path / "packing.json.tmp").write_text("{")
+    with (tmp_path / "packing.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        before = contents(tmp_path)
+        with pytest.raises(ConfigError, match="another process is making the pack"):
+            make_pack(tree, tmp_path)
+        assert contents(tmp_path) == before
+
+
+def test_a_pack_that_another_process_finished_meanwhile_is_taken(tree, packed, tmp_path, monkeypatch):
+    look = packing._refuse_foreign
+
+    def finished_meanwhile(out):
+        look(out)
+        shutil.copytree(packed, out)
+
+    monkeypatch.setattr(packing, "_refuse_foreign", finished_meanwhile)
+    make_pack(tree, tmp_path / "pack")
+    assert contents(tmp_path / "pack") == contents(packed)
 
 
 def test_a_broken_image_stops_the_work_by_its_name(tree, tmp_path):

@@ -1,9 +1,12 @@
 """When frozen networks are run by a graph; on CUDA, that the graph says the same."""
 
+import threading
+
 import pytest
 import torch
 
 from cil.config.schema import FrozenForm
+from cil.models import frozen_graph
 from cil.models.folding import FrozenForward
 from cil.models.frozen_graph import Captured, GraphedRun
 from tests.models.test_folding import frozen, images
@@ -61,6 +64,35 @@ def test_another_dtype_or_autocast_is_another_graph():
     assert capture.captured == [4, 4, 4]
 
 
+@torch.no_grad()
+def test_after_a_capture_that_fails_it_goes_on_without_and_says_so_once(caplog):
+    tried = []
+
+    def failing(run, images):
+        tried.append(len(images))
+        raise RuntimeError("operation failed due to a previous error during capture\nmore")
+
+    frozen_graph._warn.cache_clear()
+    for _ in range(2):
+        graphed = GraphedRun(failing)
+        for count in (8, 8, 8, 4, 4):
+            assert torch.equal(graphed(torch.sin, rows(count)), torch.sin(rows(count)))
+    assert tried == [8, 8]
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].endswith("previous error during capture")
+
+
+@torch.no_grad()
+def test_a_capture_that_runs_out_of_memory_is_not_hidden():
+    def failing(run, images):
+        raise torch.OutOfMemoryError("no memory")
+
+    graphed = GraphedRun(failing)
+    graphed(torch.sin, rows(8))
+    with pytest.raises(torch.OutOfMemoryError):
+        graphed(torch.sin, rows(8))
+
+
 def test_never_where_gradients_are_wanted():
     capture = Recorder()
     graphed = GraphedRun(capture)
@@ -89,3 +121,17 @@ def test_on_cuda_graph_and_network_say_the_same(form):
     net.stem[1].running_mean += 1  # a graph of what was there before would not know
     for _ in range(3):
         torch.testing.assert_close(graphed(net, x), plain(net, x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@torch.no_grad()
+def test_on_cuda_a_thread_that_pins_memory_does_not_disturb_a_capture():
+    def run(images):
+        pinning = threading.Thread(target=lambda: torch.empty(2**20 + len(images)).pin_memory())
+        pinning.start()
+        pinning.join()
+        return images + 1
+
+    x = torch.ones(4, device="cuda")
+    assert torch.equal(Captured(run, x)(x), x + 1)

@@ -12,6 +12,7 @@ from cil.data.stream import TaskStream, class_order, task_sizes
 from cil.methods import make_method
 from cil.planning.plan import compose_jobs
 from cil.records.folder import RunFolder
+from cil.run import forecast as forecast_module
 from cil.run.forecast import describe, dry_steps, forecast_once, grown, make_forecast, what_helps
 from tests.engine.test_loop import assert_equal_weights, make_trainer, train
 
@@ -125,8 +126,23 @@ def test_a_shared_budget_is_told_with_both_ends():
     assert "budget" not in make_forecast(*job(), CPU)
 
 
+def test_one_of_several_processes_forecasts_its_share_of_a_batch(monkeypatch):
+    config, tasks = job("trainer.max_tasks=2", "trainer.batch_size=9")
+    seen = []
+    monkeypatch.setattr(forecast_module, "backward", lambda method, views, targets, *rest: seen.append(len(targets)))
+    for processes in (1, 4):
+        monkeypatch.setenv("WORLD_SIZE", str(processes))
+        monkeypatch.setenv("RANK", "0")
+        dry_steps(grown(config, tasks), config, tasks[-1].known, CPU)
+    assert seen == [9, 9, 3, 3]
+
+
 def test_what_is_in_use_already_is_not_recommended():
     config, _ = job()
+    assert "trainer.micro_batches (now 1)" in what_helps(config, "cuda")
+    assert "loss.chunk_rows" in what_helps(config, "cuda")
+    assert "chunk_rows" not in what_helps(job("loss.chunk_rows=64")[0], "cuda")
+    assert "chunk_rows" not in what_helps(job("method=replay")[0], "cuda")
     assert "bf16" in what_helps(config, "cuda")
     assert "on_oom" in what_helps(config, "cuda")
     assert "on_oom" not in what_helps(config, "cpu"), "micro-batches are for the memory of a GPU"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from cil.config.schema import RunConfig
@@ -5,6 +7,7 @@ from cil.config.typed import flat, plain
 from cil.errors import ConfigError
 from cil.planning.plan import plan
 from cil.trained.settings import parse_settings, with_settings
+from tests.data.packs import make_pack, write_jpegs
 
 
 def test_own_keys_and_those_of_the_run_are_told_apart():
@@ -35,3 +38,37 @@ def test_the_place_of_the_images_may_change_and_what_was_trained_may_not():
     assert with_settings(RunConfig(), {"dataset.root": "elsewhere"}).dataset.root == "elsewhere"
     with pytest.raises(ConfigError, match=r"optimizer\.lr: the run was trained with"):
         with_settings(RunConfig(), {"optimizer.lr": 3.0})
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory):
+    """The same images as files and as packs."""
+    folder = tmp_path_factory.mktemp("images")
+    tree = write_jpegs(folder / "files", train=1, val=1, scale=2)
+    for side in (80, 84):
+        make_pack(tree, folder / f"pack{side}", side=side)
+    return {None: str(tree)} | {side: str(folder / f"pack{side}") for side in (80, 84)}
+
+
+def trained_from(roots, side, test_resize=80, image_size=72) -> RunConfig:
+    config = RunConfig()
+    config.dataset = replace(config.dataset, root=roots[side], pack_side=side, image_size=image_size)
+    config.augment = replace(config.augment, test_resize=test_resize)
+    return config
+
+
+@pytest.mark.parametrize(("then", "now"), [(None, 80), (80, None), (80, 80), (84, 84), (None, None)])
+def test_files_and_a_pack_stand_for_each_other_where_test_images_are_equal(roots, then, now):
+    found = with_settings(trained_from(roots, then), {"dataset.root": roots[now]}).dataset
+    assert (found.root, found.pack_side) == (roots[now], now)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "test_resize", "size"),
+    [(None, 84, 80, 72), (84, None, 80, 72), (80, 84, 80, 72), (None, 80, 80, 16)],
+)
+def test_and_are_refused_where_they_are_not(roots, then, now, test_resize, size):
+    config = trained_from(roots, then, test_resize, size)
+    with pytest.raises(ConfigError, match=r"dataset\.root: .* holds .*, and the run was trained from .*; valid: "):
+        with_settings(config, {"dataset.root": roots[now]})
+    assert with_settings(config, {"device": "cpu"}).dataset.pack_side == then
