@@ -10,7 +10,7 @@ process with a time limit of its own; the summary is written after every part, s
 other. The same command again, in the same folder, keeps the parts that passed at the same commit (--again repeats them)
 and goes on with the training run. Needs the project's dependencies and pytest, no plugins.
 
-Exit code: 0 if no part failed, 1 if one did, 2 if it cannot start.
+Exit code: 0 if no part failed, 1 if one did or all were skipped, 2 if it cannot start.
 """
 
 import argparse
@@ -237,7 +237,8 @@ def check(options: argparse.Namespace) -> int:
         tests = f", {found['tests']} tests" if "tests" in found else ""
         print(f"{found['name']:14s} {found['state']:10s} {found['seconds']:7.1f} s{tests}{note}", flush=True)
     print(f"written: {summary}; python scripts/gpu_check.py --write-docs {options.out}")
-    return int(any(part["state"] in ("failed", "timed out") for part in record["parts"]))
+    states = [part["state"] for part in record["parts"]]
+    return int(any(state in ("failed", "timed out") for state in states) or set(states) == {"skipped"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -253,6 +254,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--write-docs", type=Path, metavar="FOLDER", help="write FOLDER's figures into the docs, and end"
     )
     options = parser.parse_args(argv)
+    if not options.minutes > 0:
+        print(f"cannot start: --minutes {options.minutes:g}; valid: more than 0", file=sys.stderr)
+        return 2
     missing = [package for module, package in NEEDED.items() if find_spec(module) is None]
     if missing:
         print(f"cannot start: not installed: {', '.join(missing)}; pip install {' '.join(missing)}", file=sys.stderr)

@@ -75,6 +75,9 @@ def _given(default: str, overrides: Sequence[str]) -> bool:
 
 def prepare_command(arguments: Sequence[str]) -> int:
     """`prepare NAME ...`: 0 if it is there now. Raises ConfigError and DataError."""
+    if {"-h", "--help"} & set(arguments):
+        parser().print_help()
+        return 0
     options = parser().parse_intermixed_args(arguments)
     odd = next((text for text in options.overrides if "=" not in text), None)
     if odd is not None:

@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--imagenet", metavar="ROOT", help="a full ImageNet: train/CLASS/*, val/CLASS/*")
     made.add_argument("--class-list", metavar="NAME_OR_FILE", help=f"{', '.join(named_lists())}, or one name a line")
     made.add_argument("--pack", action="store_true", help="decode the images once, into a pack")
-    made.add_argument("--side", type=int, default=SIDE, help="shorter side of packed images in pixels")
+    made.add_argument("--side", type=int, help=f"shorter side of packed images in pixels (default: {SIDE})")
     made.add_argument("--out", metavar="DIR", help="what is made; links: dataset.root, a pack: dataset.root + '-pack'")
     made.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     return made
@@ -41,12 +41,15 @@ def prepare(options: argparse.Namespace, cfg: DatasetConfig) -> int:
     """Make what the options ask for. cfg: the data set, not checked. Raises ConfigError and DataError."""
     if options.imagenet is None and not options.pack:
         raise ConfigError(f"prepare: nothing to do; give --imagenet ROOT, or --pack; {USAGE}")
-    if options.side < 1:
-        raise ConfigError(f"--side: {options.side}; valid: 1 or more")
+    if options.side is not None and not options.pack:
+        raise ConfigError("--side: goes with --pack; links leave the images as they are")
+    side = SIDE if options.side is None else options.side
+    if side < 1:
+        raise ConfigError(f"--side: {side}; valid: 1 or more")
     if options.imagenet is None:
         if options.class_list is not None:
             raise ConfigError("--class-list: goes with --imagenet; of other data use dataset.class_list=FILE")
-        return _pack(load_whole(cfg), _out(options, f"{absolute(cfg.root or cfg.name)}-pack"), options.side, cfg)
+        return _pack(load_whole(cfg), _out(options, f"{absolute(cfg.root or cfg.name)}-pack"), side, cfg)
     if options.class_list is None:
         raise ConfigError(
             f"--class-list: not given; valid: {', '.join(named_lists())}, or a file with one class a line"
@@ -59,12 +62,18 @@ def prepare(options: argparse.Namespace, cfg: DatasetConfig) -> int:
     raw = chosen_images(root, chosen, cfg.name)
     _tell(raw, chosen)
     if options.pack:
-        return _pack(raw, _out(options, f"{absolute(cfg.root or cfg.name)}-pack"), options.side, cfg)
+        return _pack(raw, _out(options, f"{absolute(cfg.root or cfg.name)}-pack"), side, cfg)
     out = _out(options, str(absolute(cfg.root or cfg.name)))
     links = wanted_links(raw)
     made = make_links(out, links, {"imagenet": str(root), "list": chosen.path.name, "sha256": chosen.sha256})
-    print(f"{out}: {len(links)} links, {made} of them new; train with dataset={cfg.name} dataset.root={out}")
+    print(f"{out}: {len(links)} links, {made} of them new; train with {_words(cfg, out, len(raw.classes))}")
     return 0
+
+
+def _words(cfg: DatasetConfig, out: Path, classes: int) -> str:
+    """What a command says to train on what was made."""
+    count = "" if cfg.classes in (None, classes) else f" dataset.classes={classes}"
+    return f"dataset={cfg.name} dataset.root={out}{count}"
 
 
 def _out(options: argparse.Namespace, otherwise: str) -> Path:
@@ -96,5 +105,5 @@ def _pack(raw: RawDataset, out: Path, side: int, cfg: DatasetConfig) -> int:
             return 130
     size = sum(part["bytes"] for part in head["parts"].values()) / 1e9
     counts = " + ".join(str(part["images"]) for part in head["parts"].values())
-    print(f"{out}: {counts} images at {side} pixels, {size:.2f} GB; train with dataset={cfg.name} dataset.root={out}")
+    print(f"{out}: {counts} images at {side} pixels, {size:.2f} GB; train with {_words(cfg, out, len(raw.classes))}")
     return 0

@@ -186,6 +186,10 @@ def _check_several_processes(trainer: TrainerConfig) -> None:
 
 
 def _check_micro_batches(trainer: TrainerConfig) -> None:
+    if trainer.compile and trainer.micro_batches > 1:
+        raise ConfigError(
+            "trainer.compile: true does nothing with trainer.micro_batches above 1; valid: one of the two"
+        )
     if trainer.micro_batches > trainer.batch_size:
         raise ConfigError(
             f"trainer.micro_batches: {trainer.micro_batches} parts of trainer.batch_size={trainer.batch_size} images; "

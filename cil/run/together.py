@@ -81,7 +81,9 @@ def join(launch: Launch) -> None:
         torch.cuda.set_device(launch.local_rank)
     both = torch.cuda.is_available() and dist.is_nccl_available()
     try:
-        _store, rank, count = next(iter(dist.rendezvous("env://", timeout=_PATIENCE)))
+        found, rank, count = next(iter(dist.rendezvous("env://", timeout=_PATIENCE)))
+        # torchrun's store outlives a restart (--max-restarts): the addresses of dead processes must not be read.
+        _store = dist.PrefixStore(f"life {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", found)
         # One group for tensors of either kind: what is agreed on the CPU waits for no device.
         backend = "cpu:gloo,cuda:nccl" if both else "gloo"
         dist.init_process_group(backend, store=_store, rank=rank, world_size=count, timeout=_PATIENCE)

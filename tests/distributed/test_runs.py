@@ -1,6 +1,10 @@
 """Whole runs in several processes: what they leave behind, and what a lost process leads to."""
 
+import json
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -180,3 +184,26 @@ def test_torchrun(pair, tmp_path):
     ended = run("torch.distributed.run", *arguments, cwd=PROJECT)
     assert ended.returncode == 0, ended.stderr
     assert_same_outcome(folder, pair)
+
+
+@LONG
+def test_torchrun_starts_a_sweep_again_by_itself(pair, tmp_path):
+    sweep = ("-m", *SETTINGS, EVERY_STEP, "seed=1993,2", "name=again")
+    command = ("--standalone", "--nproc_per_node=2", "--max-restarts=2", "-m", "cil.train", *sweep)
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    with open(tmp_path / "log", "w") as log:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "torch.distributed.run", *command],
+            cwd=tmp_path,
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+    sweeps = tmp_path / "outputs" / "sweeps" / "again"
+    runs.wait_until(lambda: any(sweeps.glob("*/checkpoints/t0002*.pt")))
+    (folder,) = {path.parent.parent for path in sweeps.glob("*/checkpoints/t0002*.pt")}
+    os.kill(status(folder)["pid"], signal.SIGKILL)
+    assert running.wait(timeout=500) == 0, (tmp_path / "log").read_text()
+    found = [json.loads(path.read_text()) for path in sweeps.glob("*/result.json")]
+    assert sorted(one["seeds"]["seed"] for one in found) == [2, 1993]
+    assert next(one for one in found if one["seeds"]["seed"] == 1993)["matrices"] == result(pair)["matrices"]
