@@ -150,6 +150,7 @@ def test_wrong_input_ends_all(tmp_path):
     assert "trainer.compile: true does not work with several processes" in leader.stderr
 
 
+@LONG
 def test_a_sweep_runs_each_job_in_all_processes_and_skips_what_is_finished(tmp_path):
     sweep = ("-m", *changed(SETTINGS, "trainer.max_tasks=1"), "seed=1,2", "name=pairs")
     assert [ended.code for ended in Team(2, *sweep, cwd=tmp_path).wait()] == [0, 0]

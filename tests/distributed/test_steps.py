@@ -59,7 +59,7 @@ def alone(states: Path) -> dict[str, Any]:
     return {name: next_step(*case) for name, case in copied(torch.load(states, weights_only=True)).items()}
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.faults)])
 def several(request: pytest.FixtureRequest, states: Path) -> dict[str, Any]:
     """The same step of 2 and of 3 processes."""
     return in_processes(request.param, states, states.with_name(f"{request.param}.pt"))
@@ -85,6 +85,7 @@ def named(group: dict[str, Any]) -> list[tuple[str, torch.Tensor]]:
     return [(f"{group['prefix']}/{name}", group["totals"][:2, i]) for i, name in enumerate(group["names"])]
 
 
+@pytest.mark.faults
 def test_a_step_is_the_same_bits_every_time(states):
     first, again = (in_processes(2, states, states.with_name(f"{name}.pt")) for name in ("once", "again"))
     for name, step in first.items():
