@@ -5,19 +5,17 @@ NAME.rows, 12 bytes for each image that is whole in NAME.bin: height, width and 
 is on the disk, before its row is; what lies behind the last row is cut off when the work goes on.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -29,6 +27,7 @@ from cil.data.image_files import open_rgb, shorter_side
 from cil.data.pack import CHANNELS, PackedImages, Part, write_index
 from cil.data.workers import live_and_die_with_main
 from cil.errors import ConfigError, DataError
+from cil.files import take_lock
 
 BEGUN = "packing.json"
 LOCK = "packing.lock"
@@ -146,20 +145,10 @@ def _begin(out: Path, source: dict[str, Any], images: int, side: int) -> None:
 def _alone(out: Path) -> Iterator[None]:
     """One process for each folder. Raises ConfigError if another one is at work."""
     with (out / LOCK).open("a") as file:
-        if not _taken(file):
+        # The workers of a killed process hold it until they have noticed.
+        if not take_lock(file, seconds=3):
             raise ConfigError(f"--out: another process is making the pack in {out}")
         yield
-
-
-def _taken(file: IO[str]) -> bool:
-    """Take the lock. The workers of a killed process hold it until they have noticed, so this tries for a while."""
-    for _ in range(60):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            time.sleep(0.05)
-    return False
 
 
 def _write(path: Path, text: str) -> None:

@@ -100,7 +100,7 @@ def epoch(source, start_step=0, views=2, chosen=CHOSEN):
     return list(source.train_batches(chosen, TARGETS, 4, KEY, start_step, views))
 
 
-def same(first, second):
+def assert_same(first, second):
     assert len(first) == len(second)
     for one, other in zip(first, second, strict=True):
         assert torch.equal(one.views, other.views)
@@ -117,15 +117,15 @@ def test_any_number_of_workers_cuts_the_same_batches_from_a_pack(raw, resampling
         results.append((epoch(source), torch.cat(list(source.eval_batches("test", np.array([5, 1, 6]), 2)))))
         source.close()
     for batches, evaluated in results[1:]:
-        same(batches, results[0][0])
+        assert_same(batches, results[0][0])
         assert torch.equal(evaluated, results[0][1])
 
 
 @pytest.mark.parametrize("views", [1, 2])
 def test_the_device_cuts_the_batches_that_workers_cut(raw, views):
     source, expected = on_device(raw), epoch(workers(raw), views=views)
-    same(epoch(source, views=views), expected)
-    same(epoch(source, start_step=1, views=views), expected[1:])
+    assert_same(epoch(source, views=views), expected)
+    assert_same(epoch(source, start_step=1, views=views), expected[1:])
 
 
 @pytest.mark.parametrize("resampling", list(CropResampling))
@@ -140,7 +140,7 @@ def test_a_pack_of_images_that_need_no_resizing_gives_the_batches_of_the_files(t
         workers(load_dataset(files(tmp_path / name, pack_side=side)), augment=augment)
         for name, side in (("tree", None), ("pack", 80))
     ]
-    same(*(epoch(source, chosen=np.arange(9)) for source in sources))
+    assert_same(*(epoch(source, chosen=np.arange(9)) for source in sources))
     ours, theirs = (torch.cat(list(source.eval_batches("test", np.arange(9), 4))) for source in sources)
     assert torch.equal(ours, theirs)
 
@@ -149,12 +149,12 @@ def test_images_that_do_not_fit_are_left_to_workers_and_those_of_the_next_task_r
     caplog.set_level(logging.INFO, logger="cil")
     sizes = raw.train.packed.sizes
     source = on_device(raw, budget=float(sizes[CHOSEN].sum()))
-    same(epoch(source), epoch(workers(raw)))
+    assert_same(epoch(source), epoch(workers(raw)))
     assert "9 images of 0.00 GB are in the device's memory" in caplog.messages[-1]
     others = np.array([1, 4, 6, 7, 8, 10, 13, 14, 15])
-    same(epoch(source, chosen=others), epoch(workers(raw), chosen=others))
+    assert_same(epoch(source, chosen=others), epoch(workers(raw), chosen=others))
     tight = on_device(raw, budget=float(sizes[CHOSEN].sum()) - 1)
-    same(epoch(tight), epoch(workers(raw)))
+    assert_same(epoch(tight), epoch(workers(raw)))
     assert "are more than dataset.resident_gb" in caplog.messages[-1]
 
 
@@ -168,7 +168,7 @@ def test_a_task_that_does_not_fit_leaves_nothing_on_the_device_and_is_told_once(
         list(source.train_batches(more, np.arange(10), 4, KEY))
     assert source._flat.numel() == 0
     assert len(caplog.messages) == 2
-    same(epoch(source), epoch(workers(raw)))
+    assert_same(epoch(source), epoch(workers(raw)))
 
 
 def test_a_part_of_what_is_held_is_not_copied_again(raw, caplog):
