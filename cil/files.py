@@ -1,7 +1,9 @@
-"""Files that several processes may want at once. Imports no torch."""
+"""Files that are whole or not there, and that one process has at a time. Imports no torch."""
 
 import fcntl
+import os
 import time
+from pathlib import Path
 from typing import IO
 
 _PAUSE = 0.05
@@ -19,3 +21,26 @@ def take_lock(file: IO[str], seconds: float) -> bool:
         except BlockingIOError:
             time.sleep(_PAUSE)
     return False
+
+
+def write_atomically(path: Path, text: str, durable: bool = True) -> None:
+    """Write a file that a reader sees either as it was or whole. Raises OSError.
+
+    durable: also after a power failure; not worth the wait for what is written again in seconds.
+    """
+    write_bytes_atomically(path, text.encode(), durable)
+
+
+def write_bytes_atomically(path: Path, content: bytes, durable: bool = True) -> None:
+    """The same for bytes. Raises OSError."""
+    # One name, not one for each process: what a killed process left is overwritten. The lock allows one writer.
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -18,8 +18,8 @@ from cil.engine.build import build_data, resolve_device
 from cil.engine.divergence import Diverged
 from cil.engine.precision import set_reproducibility
 from cil.errors import ConfigError
+from cil.files import write_atomically
 from cil.planning.plan import Job
-from cil.records.folder import write_atomically
 from cil.run.process import keep_freed_memory
 
 SCHEMA_VERSION = 1

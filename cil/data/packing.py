@@ -27,7 +27,7 @@ from cil.data.image_files import open_rgb, shorter_side
 from cil.data.pack import CHANNELS, PackedImages, Part, write_index
 from cil.data.workers import live_and_die_with_main
 from cil.errors import ConfigError, DataError
-from cil.files import take_lock
+from cil.files import take_lock, write_atomically
 
 BEGUN = "packing.json"
 LOCK = "packing.lock"
@@ -36,7 +36,7 @@ SIDE = 256
 CHUNK = 64
 """Images that a process decodes before it hands them over, and that are flushed to the disk together."""
 _ROW = np.dtype([("height", "<u4"), ("width", "<u4"), ("checksum", "<u4")])
-_BEFORE_BEGUN = {LOCK, f"{BEGUN}.tmp"}
+_BEFORE_BEGUN = {LOCK, f".{BEGUN}.tmp"}
 """What a process may leave that was killed before BEGUN was there. Nothing else is older than BEGUN."""
 
 Decoded = tuple[int, int, bytes]
@@ -85,7 +85,7 @@ def pack(raw: RawDataset, out: Path, side: int, workers: int, told: Callable[[in
         origin = None if raw.class_list is None else list(raw.class_list)
         head = {"format": FORMAT, "name": raw.name, "side": side, "classes": list(raw.classes), "class_list": origin}
         head |= {"parts": held, "source": source, "pillow": Image.__version__}
-        _write(out / HEAD, json.dumps(head) + "\n")
+        write_atomically(out / HEAD, json.dumps(head) + "\n")
         for leftover in (BEGUN, LOCK, *(f"{name}.rows" for name in parts)):
             (out / leftover).unlink(missing_ok=True)
     return head
@@ -138,7 +138,7 @@ def _begin(out: Path, source: dict[str, Any], images: int, side: int) -> None:
     least, free = images * CHANNELS * side**2, shutil.disk_usage(out).free
     if free < least:
         raise DataError(f"{out}: the pack takes more than {least / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
-    _write(begun, json.dumps(source) + "\n")
+    write_atomically(begun, json.dumps(source) + "\n")
 
 
 @contextmanager
@@ -149,16 +149,6 @@ def _alone(out: Path) -> Iterator[None]:
         if not take_lock(file, seconds=3):
             raise ConfigError(f"--out: another process is making the pack in {out}")
         yield
-
-
-def _write(path: Path, text: str) -> None:
-    """A small file, whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def _pack_part(

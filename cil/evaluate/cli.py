@@ -7,8 +7,9 @@ from typing import Any
 
 from cil.errors import ConfigError
 from cil.evaluate.measures import PARTS
+from cil.files import write_atomically
 from cil.records.confusion import read_arrays, write_arrays
-from cil.records.folder import plain, write_atomically
+from cil.records.folder import plain
 from cil.trained.command import on_a_run
 from cil.trained.folder import StoredRun
 from cil.trained.settings import parse_settings, with_settings

@@ -16,7 +16,7 @@ from cil.errors import ConfigError
 from cil.export.card import card, facts
 from cil.export.check import check_elsewhere
 from cil.export.network import ExportedNetwork, example_images, weights
-from cil.records.folder import write_atomically
+from cil.files import write_atomically
 from cil.trained.folder import StoredRun
 from cil.trained.model import load_model
 

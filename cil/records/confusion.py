@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cil.errors import DataError
-from cil.records.folder import write_bytes_atomically
+from cil.files import write_bytes_atomically
 
 FILE = "confusion.npz"
 Confusions = dict[int, dict[str, np.ndarray]]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cil.errors import ConfigError, DataError
+from cil.files import write_atomically
 from cil.records.lock import locked
 
 logger = logging.getLogger("cil")
@@ -26,29 +27,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def write_atomically(path: Path, text: str, durable: bool = True) -> None:
-    """Write a file that a reader sees either as it was or whole. Raises OSError.
-
-    durable: also after a power failure; not worth the wait for what is written again in seconds.
-    """
-    write_bytes_atomically(path, text.encode(), durable)
-
-
-def write_bytes_atomically(path: Path, content: bytes, durable: bool = True) -> None:
-    """The same for bytes. Raises OSError."""
-    # One name, not one for each process: what a killed process left is overwritten. The lock allows one writer.
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def now() -> str:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cil.records.folder import plain, write_atomically
+from cil.files import write_atomically
+from cil.records.folder import plain
 from cil.records.tensorboard import Events
 
 Record = dict[str, Any]

@@ -8,7 +8,8 @@ from omegaconf import OmegaConf
 
 from cil.config.schema import RunConfig
 from cil.config.typed import to_yaml
-from cil.records.folder import finished_result, plain, read_status, write_atomically
+from cil.files import write_atomically
+from cil.records.folder import finished_result, plain, read_status
 from cil.records.lock import locked
 
 

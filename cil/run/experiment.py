@@ -19,11 +19,12 @@ from cil.engine.loop import Trainer
 from cil.engine.memory_budget import make_memory
 from cil.engine.precision import set_reproducibility
 from cil.errors import ConfigError, DataError
+from cil.files import write_atomically
 from cil.planning.plan import Job
 from cil.planning.stored import canonical, refuse_differences
 from cil.records.checkpoint import CheckpointFolder
 from cil.records.confusion import write_confusions
-from cil.records.folder import RunFolder, finished_result, holds_work, read_status, refuse_unfinished, write_atomically
+from cil.records.folder import RunFolder, finished_result, holds_work, read_status, refuse_unfinished
 from cil.records.hparams import told_by_sweep
 from cil.records.lock import locked
 from cil.records.output import lasting_output

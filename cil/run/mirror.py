@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from cil.config.typed import flat
+from cil.files import write_atomically
 from cil.planning.plan import Job
-from cil.records.folder import RunFolder, write_atomically
+from cil.records.folder import RunFolder
 from cil.records.trackers import TRACKERS, About, Record, Tracker
 from cil.run.signals import Interrupted
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from cil.files import write_atomically
 from cil.planning.plan import Job, Plan
-from cil.records.folder import now, plain, write_atomically
+from cil.records.folder import now, plain
 from cil.records.states import State
 from cil.run.table import table
 from cil.sweep.found import find

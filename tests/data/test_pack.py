@@ -211,14 +211,14 @@ def test_files_with_the_names_of_a_packs_are_not_taken_for_its_own(tree, tmp_pat
 
 
 def test_work_that_was_killed_before_it_was_noted_begins_again(tree, packed, tmp_path):
-    (tmp_path / "packing.json.tmp").write_text("{")
+    (tmp_path / ".packing.json.tmp").write_text("{")
     (tmp_path / "packing.lock").touch()
     make_pack(tree, tmp_path)
     assert contents(tmp_path) == contents(packed)
 
 
 def test_nothing_is_touched_while_another_process_works(tree, tmp_path):
-    (tmp_path / "packing.json.tmp").write_text("{")
+    (tmp_path / ".packing.json.tmp").write_text("{")
     with (tmp_path / "packing.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         before = contents(tmp_path)

@@ -5,16 +5,9 @@ import os
 import pytest
 
 from cil.errors import ConfigError
+from cil.files import write_atomically
 from cil.records import folder as module
-from cil.records.folder import (
-    RunFolder,
-    is_empty,
-    plain,
-    read_status,
-    refuse_unfinished,
-    remove_if_unused,
-    write_atomically,
-)
+from cil.records.folder import RunFolder, is_empty, plain, read_status, refuse_unfinished, remove_if_unused
 from cil.records.lock import locked
 
 
