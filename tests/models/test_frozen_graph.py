@@ -65,8 +65,9 @@ def test_another_dtype_or_autocast_is_another_graph():
 
 
 @torch.no_grad()
-def test_after_a_capture_that_fails_it_goes_on_without_and_says_so_once(caplog, monkeypatch):
-    monkeypatch.setattr(frozen_graph.logger, "propagate", True)  # a run in this process may have ended it
+def test_after_a_capture_that_fails_it_goes_on_without_and_says_so_once(monkeypatch):
+    said = []
+    monkeypatch.setattr(frozen_graph.logger, "warning", lambda *words: said.append(words))
     tried = []
 
     def failing(run, images):
@@ -79,7 +80,7 @@ def test_after_a_capture_that_fails_it_goes_on_without_and_says_so_once(caplog, 
         for count in (8, 8, 8, 4, 4):
             assert torch.equal(graphed(torch.sin, rows(count)), torch.sin(rows(count)))
     assert tried == [8, 8]
-    assert len(caplog.messages) == 1
+    assert len(said) == 1
     assert caplog.messages[0].endswith("previous error during capture")
 
 
