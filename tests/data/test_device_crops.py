@@ -158,8 +158,7 @@ def test_images_that_do_not_fit_are_left_to_workers_and_those_of_the_next_task_r
     assert "are more than dataset.resident_gb" in caplog.messages[-1]
 
 
-def test_a_task_that_does_not_fit_leaves_nothing_on_the_device_and_is_told_once(raw, caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("cil"), "propagate", True)  # a run in this process may have ended it
+def test_a_task_that_does_not_fit_leaves_nothing_on_the_device_and_is_told_once(raw, caplog):
     caplog.set_level(logging.INFO, logger="cil")
     source = on_device(raw, budget=float(raw.train.packed.sizes[CHOSEN].sum()))
     epoch(source)

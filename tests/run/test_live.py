@@ -28,8 +28,7 @@ class Quiet:
 
 
 @pytest.mark.parametrize("chance", [True, False])
-def test_a_task_that_was_not_learned_is_warned_about(caplog, monkeypatch, chance):
-    monkeypatch.setattr("cil.run.live.logger.propagate", True)
+def test_a_task_that_was_not_learned_is_warned_about(caplog, chance):
     quiet = Quiet()
     record = {"task": 3, "task/top1": 50.0, "task/nme_top1": None, "task/incremental_avg_top1": 60.0}
     RunObserver(quiet, quiet, quiet, quiet, quiet).on_task(record | {"new_classes_at_chance": chance}, dict)
