@@ -118,7 +118,7 @@ def folded(network: nn.Module) -> nn.Module:
         raise ValueError("only a network in eval mode can be folded")
     device = next(network.parameters()).device
     with torch.autocast(device.type, enabled=False):
-        return fuse(_with_plain_norms(network)).requires_grad_(False)
+        return fuse(_with_plain_norms(network), inplace=True).requires_grad_(False)
 
 
 def _with_plain_norms(network: nn.Module) -> nn.Module:
