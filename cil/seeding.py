@@ -9,6 +9,9 @@ import hashlib
 
 import torch
 
+StreamKey = tuple[int | str, ...]
+"""The run's seed, then what else names a stream."""
+
 
 def stream_seed(seed: int, *key: str | int) -> int:
     """A 63-bit seed for the stream named by `key`, e.g. (1993, "augment", task, epoch, step)."""

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from cil.config.schema import DatasetConfig, RunConfig
 from cil.data.base import ImageSet, RawDataset
-from cil.data.loader import EpochKey, ResidentLoader, TrainBatch
+from cil.data.loader import ResidentLoader, TrainBatch
 from cil.data.stream import TaskStream, class_order, task_sizes
 from cil.data.training import TrainingData
+from cil.data.views import EpochKey
 from cil.distributed.share import Share
 from cil.errors import ConfigError
 from cil.seeding import generator

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from cil.config.schema import RunConfig
-from cil.data.loader import EpochKey, TrainBatch
+from cil.data.loader import TrainBatch
 from cil.data.stream import Task
 from cil.data.training import TrainingData
+from cil.data.views import EpochKey
 from cil.engine.build import build_trainer
 from cil.engine.divergence import Place
 from cil.seeding import generator

@@ -26,10 +26,10 @@ def used_parts(effective: Mapping[str, Any]) -> list[str]:
     """The parts that an effective configuration uses, sorted.
 
     training: the loop over tasks, epochs and batches, and what is drawn at random. evaluation: accuracies and what is
-    computed from them. optimizer. backbone. augmentation: all changes to images but AutoAugment. data.SOURCE: reading
-    images and cutting them into sets. data.pack: what a pack holds and how it is cut. method.NAME: objective and
-    network. autoaugment, memory (choice of exemplars), loss.NAME (with its statistics), margin_schedule and compile:
-    where the run has them.
+    computed from them. optimizer. backbone. augmentation: all changes to images but AutoAugment. view_bank: its draws
+    and features. data.SOURCE: reading images and cutting them into sets. data.pack: what a pack holds and how it is
+    cut. method.NAME: objective and network. autoaugment, memory (choice of exemplars), loss.NAME (with its statistics),
+    margin_schedule and compile: where the run has them.
     """
     values = flat(effective)
     used = ["training", "evaluation", "optimizer", "backbone", "augmentation"]
@@ -39,6 +39,8 @@ def used_parts(effective: Mapping[str, Any]) -> list[str]:
         used.append("data.pack")
     if values.get("augment.auto_augment") not in (None, "none"):
         used.append("autoaugment")
+    if values.get("augment.view_bank") is not None:
+        used.append("view_bank")
     if values.get("memory.size") or values.get("memory.total_mb"):
         used.append("memory")
     if values.get("loss.name") is not None:

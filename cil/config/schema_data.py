@@ -91,6 +91,9 @@ class AugmentConfig:
     """Its operations. published: Pillow's, bicubic shears, grey outside. torchvision: nearest, black outside."""
     cutout: int = key(0, rule=at_least(0))
     """Side in pixels of one black square, its centre anywhere in the image. 0: off."""
+    view_bank: int | None = key(None, neutral=None, rule=at_least(1))
+    """Another augmentation, for speed: each image has this many fixed pairs of views in a task, which the epochs use in
+    turn; what frozen networks say of them is computed once (docs/view_bank.md). null: new views in every epoch."""
     mean: list[float] = key([0.5, 0.5, 0.5], inherited=True)
     """Channel means subtracted from pixel values in [0, 1]."""
     std: list[float] = key([0.5, 0.5, 0.5], rule=ABOVE_ZERO, inherited=True)

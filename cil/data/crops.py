@@ -1,7 +1,7 @@
 """Random resized crops: which box of an image, and how it is resized.
 
-The boxes of an image are drawn from a stream named after (seed, task, epoch, step, row): neither the number of workers
-nor where the crop is cut can change them.
+The boxes of an image are drawn from a stream of its own: neither the number of workers nor where the crop is cut can
+change them.
 """
 
 import math
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from cil.seeding import generator
+from cil.seeding import StreamKey, generator
 
 CROP_AREA = (0.08, 1.0)
 """Smallest and largest share of the image's area in a random resized crop."""
@@ -45,10 +45,11 @@ def random_box(width: int, height: int, uniform: np.ndarray) -> Box:
     return left, top, left + w, top + h
 
 
-def random_boxes(width: int, height: int, key: tuple[int, ...], views: int) -> list[Box]:
-    """The boxes of the first `views` of two crops. key: (seed, task, epoch, step, row)."""
+def random_boxes(width: int, height: int, key: StreamKey, views: int) -> list[Box]:
+    """The boxes of the first `views` of two crops. key: see cil/data/views.py."""
     seed, *place = key
-    uniform = torch.rand((2, _ATTEMPTS, 4), generator=generator(seed, "crop", *place), dtype=torch.float64).numpy()
+    stream = generator(int(seed), "crop", *place)
+    uniform = torch.rand((2, _ATTEMPTS, 4), generator=stream, dtype=torch.float64).numpy()
     return [random_box(width, height, view) for view in uniform[:views]]
 
 

@@ -1,7 +1,7 @@
 """Reading images from files or a pack: to RGB, cropped and resized, uint8. Runs in worker processes.
 
-One request is one batch. Its crops are drawn from a stream named after (seed, task, epoch, step, row), so that
-the number of workers cannot change a pixel.
+One request is one batch. Its crops are drawn from streams that it names, so that the number of workers cannot change
+a pixel.
 """
 
 import signal
@@ -20,6 +20,7 @@ from cil.data.image_files import centre_resized, open_rgb
 from cil.data.pack import PackedImage, pixels_of
 from cil.data.workers import STOP_SIGNALS, live_and_die_with_main
 from cil.errors import DataError
+from cil.seeding import StreamKey
 
 Item = str | PackedImage
 """An image: the path of a file, or its place in a pack."""
@@ -27,14 +28,13 @@ Item = str | PackedImage
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """One batch to decode. `key` is (seed, task, epoch, step) of a training batch, None in evaluation."""
+    """One batch to decode."""
 
     images: Sequence[Item]
-    key: tuple[int, int, int, int] | None
+    streams: tuple[StreamKey, Sequence[int]] | None = None
+    """Random streams of the crops: what they have in common, and each image's last number. None in evaluation."""
     views: int = 2
     """Random crops of each training image."""
-    first_row: int = 0
-    """Place of the first image in the whole batch: crops are drawn by row."""
 
 
 class BatchDecoder(Dataset):
@@ -61,23 +61,24 @@ class BatchDecoder(Dataset):
 
         A DataError is returned, not raised: a DataLoader would wrap it with the worker's traceback.
         """
-        count, random = len(request.images), request.key is not None and self._resized_crop
+        count, random = len(request.images), request.streams is not None and self._resized_crop
         views = request.views if random else 1
         pixels = torch.empty((views * count, 3, self._size, self._size), dtype=torch.uint8)
         try:
             for row, item in enumerate(request.images):
                 picture = read(item)
                 if random:
-                    assert request.key is not None
-                    self._crop(picture, (*request.key, request.first_row + row), pixels[row::count])
+                    assert request.streams is not None
+                    key, last = request.streams
+                    self._crop(picture, (*key, last[row]), pixels[row::count])
                 else:
-                    shorter = self._test_resize if request.key is None else self._size
+                    shorter = self._test_resize if request.streams is None else self._size
                     pixels[row] = to_tensor(centre_resized(as_image(picture), shorter, self._size))
         except DataError as error:
             return error
         return pixels
 
-    def _crop(self, picture: Picture, key: tuple[int, ...], out: Tensor) -> None:
+    def _crop(self, picture: Picture, key: StreamKey, out: Tensor) -> None:
         """Fill out [views, 3, S, S] with random crops."""
         for view, box in enumerate(random_boxes(*size_of(picture), key, len(out))):
             self._cut(picture, box, out[view])

@@ -8,23 +8,22 @@ import torch
 from torch import Tensor
 
 from cil.config.schema import AugmentConfig, DatasetConfig
-from cil.data.augment import Augmenter
 from cil.data.base import RawDataset
 from cil.data.crops import random_boxes
 from cil.data.device_crops import crops
 from cil.data.loader import (
     BatchLoader,
     DecodingLoader,
-    EpochKey,
     ResidentLoader,
-    Step,
     TrainBatch,
     shuffled_steps,
 )
 from cil.data.pack import PackedImages, mapped
 from cil.data.transfer import to_device
+from cil.data.views import EpochKey, Step, Views
 from cil.distributed.ranks import own_share
 from cil.distributed.share import Share
+from cil.seeding import StreamKey
 
 logger = logging.getLogger("cil")
 GB = 10**9
@@ -46,7 +45,7 @@ class DevicePackLoader:
         self._others = others
         self._device = others.device
         self._budget = budget
-        self._augmenter = Augmenter(augment, image_size)
+        self._views = Views(augment, image_size, len(packed))
         self._flat = torch.empty(0, dtype=torch.uint8, device=self._device)
         self._starts = np.full(len(packed), -1, dtype=np.int64)
         self._too_many = np.empty(0, dtype=np.int64)
@@ -67,10 +66,9 @@ class DevicePackLoader:
         if not self._holds(indices):
             yield from self._others.train_batches(indices, targets, batch_size, key, start_step, views, share)
             return
-        for step, chosen, labels in shuffled_steps(indices, targets, batch_size, key, start_step):
-            rows = share.rows(len(chosen))
-            pixels = self._crops(chosen[rows], rows.start, (key.seed, key.task, key.epoch, step), views)
-            augmented = Step(key, step, len(chosen), views, share).augmented(pixels, self._augmenter)
+        for number, chosen, labels in shuffled_steps(indices, targets, batch_size, key, start_step):
+            step = Step(key, number, chosen, views, share)
+            augmented = self._views.augmented(self._crops(step.own, self._views.crop_streams(step), views), step)
             yield TrainBatch(augmented, to_device(torch.from_numpy(labels), self._device), torch.from_numpy(chosen))
 
     def eval_batches(self, subset: str, indices: np.ndarray, batch_size: int) -> Iterator[Tensor]:
@@ -81,14 +79,15 @@ class DevicePackLoader:
         """Stop the worker processes; the images stay."""
         self._others.close()
 
-    def _crops(self, chosen: np.ndarray, first_row: int, key: tuple[int, int, int, int], views: int) -> Tensor:
-        """Random crops uint8 [views * B, 3, S, S], first views, then second views, of the rows from `first_row` on."""
+    def _crops(self, chosen: np.ndarray, streams: tuple[StreamKey, list[int]], views: int) -> Tensor:
+        """Random crops uint8 [views * B, 3, S, S] of the images `chosen`, first views, then second views."""
         if not len(chosen):
             return torch.empty((0, 3, self._size, self._size), dtype=torch.uint8, device=self._device)
+        key, lasts = streams
         widths, heights = self._packed.widths[chosen], self._packed.heights[chosen]
         boxes = [
-            random_boxes(int(width), int(height), (*key, row), views)
-            for row, (width, height) in enumerate(zip(widths, heights, strict=True), start=first_row)
+            random_boxes(int(width), int(height), (*key, last), views)
+            for last, width, height in zip(lasts, widths, heights, strict=True)
         ]
         inside = torch.tensor(boxes, dtype=torch.int64).transpose(0, 1).reshape(-1, 4)
         starts = torch.from_numpy(np.tile(self._starts[chosen], views))

@@ -15,25 +15,16 @@ import torch
 from torch import Tensor
 
 from cil.config.schema import AugmentConfig, CropResampling
-from cil.data.augment import Augmenter
 from cil.data.base import ImageSet, RawDataset
 from cil.data.decoding import BatchDecoder, BatchRequest, DecoderPool, Item
 from cil.data.image_files import evaluation_side
 from cil.data.transfer import to_device
+from cil.data.views import EpochKey, Step, Views
 from cil.distributed.launch import launched
 from cil.distributed.ranks import own_share
 from cil.distributed.share import Share
 from cil.errors import ConfigError
 from cil.seeding import generator
-
-
-@dataclass(frozen=True)
-class EpochKey:
-    """Names the random streams of an epoch. task: 1-based; epoch: 0-based within the task."""
-
-    seed: int
-    task: int
-    epoch: int
 
 
 @dataclass(frozen=True)
@@ -104,27 +95,6 @@ def _subset(raw: RawDataset, name: str) -> ImageSet:
     return chosen
 
 
-@dataclass(frozen=True)
-class Step:
-    """Names the draws of a batch of `size` images in `views` views, and the rows of it that are made."""
-
-    key: EpochKey
-    number: int
-    size: int
-    views: int
-    share: Share
-
-    def augmented(self, images: Tensor, augmenter: Augmenter) -> Tensor:
-        """Augment the own rows uint8 [views * own, 3, H, W], on their device."""
-        key = self.key
-        # Drawn for all rows, so that an image's numbers do not depend on how many processes share the batch.
-        stream = generator(key.seed, "augment", key.task, key.epoch, self.number)
-        draws = augmenter.draw(self.views * self.size, stream)
-        own = torch.arange(self.size)[self.share.rows(self.size)]
-        chosen = torch.cat([own + view * self.size for view in range(self.views)])
-        return augmenter.train(images, draws.rows(chosen))
-
-
 class ResidentLoader:
     """All pixels live on the device as uint8; a step gathers and augments there.
 
@@ -136,7 +106,7 @@ class ResidentLoader:
             raise ConfigError(f"augment.resized_crop needs image files; {raw.name} is held in memory: set it to false")
         self._raw = raw
         self._device = device
-        self._augmenter = Augmenter(augment, image_size)
+        self._views = Views(augment, image_size, len(raw.train))
         self._pixels = {}
         for name in ("train", "test", "val"):
             if name != "val" or raw.val is not None:
@@ -162,10 +132,10 @@ class ResidentLoader:
     ) -> Iterator[TrainBatch]:
         """See BatchLoader."""
         share = share or own_share()
-        for step, chosen, labels in shuffled_steps(indices, targets, batch_size, key, start_step):
-            rows = to_device(torch.from_numpy(np.tile(chosen[share.rows(len(chosen))], views)), self._device)
-            images = self._pixels["train"].index_select(0, rows)
-            augmented = Step(key, step, len(chosen), views, share).augmented(images, self._augmenter)
+        for number, chosen, labels in shuffled_steps(indices, targets, batch_size, key, start_step):
+            step = Step(key, number, chosen, views, share)
+            rows = to_device(torch.from_numpy(np.tile(step.own, views)), self._device)
+            augmented = self._views.augmented(self._pixels["train"].index_select(0, rows), step)
             yield TrainBatch(augmented, to_device(torch.from_numpy(labels), self._device), torch.from_numpy(chosen))
 
     def eval_batches(self, subset: str, indices: np.ndarray, batch_size: int) -> Iterator[Tensor]:
@@ -174,7 +144,7 @@ class ResidentLoader:
         for start in range(0, len(indices), batch_size):
             batch = indices[start : start + batch_size]
             chosen = to_device(torch.from_numpy(batch[own_share().rows(len(batch))]), self._device)
-            yield self._augmenter.evaluate(self._pixels[subset].index_select(0, chosen))
+            yield self._views.augmenter.evaluate(self._pixels[subset].index_select(0, chosen))
 
     def close(self) -> None:
         """Nothing to stop."""
@@ -203,7 +173,7 @@ class DecodingLoader:
         self._raw = raw
         self.device = self._device = device
         self._random_crops = augment.resized_crop
-        self._augmenter = Augmenter(augment, image_size)
+        self._views = Views(augment, image_size, len(raw.train))
         resampling = augment.crop_resampling or CropResampling.pillow  # null without random crops
         decoder = BatchDecoder(image_size, augment.resized_crop, test_resize, resampling)
         pin = device.type == "cuda"
@@ -225,17 +195,15 @@ class DecodingLoader:
         """See BatchLoader. Raises DataError for an image that cannot be read."""
         images = _subset(self._raw, "train")
         share = share or own_share()
-        steps = list(shuffled_steps(indices, targets, batch_size, key, start_step))
-        own = [share.rows(len(chosen)) for _, chosen, _ in steps]
-        requests = (
-            BatchRequest(_items(images, chosen[rows]), (key.seed, key.task, key.epoch, step), views, rows.start)
-            for (step, chosen, _), rows in zip(steps, own, strict=True)
-        )
-        for (step, chosen, labels), decoded in zip(steps, self._train_pool.run(requests), strict=True):
+        batches = list(shuffled_steps(indices, targets, batch_size, key, start_step))
+        steps = [Step(key, number, chosen, views, share) for number, chosen, _ in batches]
+        requests = (BatchRequest(_items(images, step.own), self._views.crop_streams(step), views) for step in steps)
+        decoded_steps = zip(steps, batches, self._train_pool.run(requests), strict=True)
+        for step, (_, chosen, labels), decoded in decoded_steps:
             pixels = to_device(decoded, self._device)
             if views == 2 and not self._random_crops:
                 pixels = torch.cat([pixels, pixels])
-            augmented = Step(key, step, len(chosen), views, share).augmented(pixels, self._augmenter)
+            augmented = self._views.augmented(pixels, step)
             yield TrainBatch(augmented, to_device(torch.from_numpy(labels), self._device), torch.from_numpy(chosen))
 
     def eval_batches(self, subset: str, indices: np.ndarray, batch_size: int) -> Iterator[Tensor]:
@@ -244,7 +212,7 @@ class DecodingLoader:
         batches = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
         requests = (BatchRequest(_items(images, batch[own_share().rows(len(batch))]), None) for batch in batches)
         for decoded in self._eval_pool.run(requests):
-            yield self._augmenter.evaluate(to_device(decoded, self._device))
+            yield self._views.augmenter.evaluate(to_device(decoded, self._device))
 
     def close(self) -> None:
         """Stop the worker processes; the next batch starts new ones."""

@@ -47,25 +47,30 @@ def own_share() -> Share:
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of all processes, one after the other. Backward: a process takes the gradient of its own rows.
+    """Rows of all processes, [views * own, ...] each, put together to [views * images, ...].
 
-    No sum is needed there: every process computes the same loss of all rows, so each has the whole gradient.
+    Backward: a process takes the gradient of its own rows. No sum is needed there: every process computes the same loss
+    of all rows, so each has the whole gradient.
     """
 
     @staticmethod
-    def forward(ctx: Any, local: Tensor, sizes: list[int]) -> Tensor:
-        ctx.start = sum(sizes[: dist.get_rank()])
-        ctx.size = len(local)
-        padded = local.new_zeros(max(sizes), *local.shape[1:])
+    def forward(ctx: Any, local: Tensor, images: int, views: int) -> Tensor:
+        own = own_share()
+        ctx.own, ctx.whole = own.rows(images), (views, images)
+        padded = local.new_zeros(views * own.all()[0].size(images), *local.shape[1:])
         padded[: len(local)] = local
-        parts = [torch.empty_like(padded) for _ in sizes]
+        parts = [torch.empty_like(padded) for _ in own.all()]
         dist.all_gather(parts, padded)
-        return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
+        whole = local.new_empty(views, images, *local.shape[1:])
+        for share, part in zip(own.all(), parts, strict=True):
+            size = share.size(images)
+            whole[:, share.rows(images)] = part[: views * size].unflatten(0, (views, size))
+        return whole.flatten(0, 1)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = gradients
-        return gradient[ctx.start : ctx.start + ctx.size], None
+        return gradient.unflatten(0, ctx.whole)[:, ctx.own].flatten(0, 1), None, None
 
 
 def gather_rows(local: Tensor, total: int | None = None, views: int = 1) -> Tensor:
@@ -76,13 +81,9 @@ def gather_rows(local: Tensor, total: int | None = None, views: int = 1) -> Tens
     """
     if processes() == 1:
         return local
-    own = own_share().sizes(total) if total is not None else [count // views for count in everyone(len(local))]
-    rows = _Gather.apply(local.contiguous(), [views * size for size in own])
-    if views == 1:
-        return rows
-    parts = [part.split(size) for part, size in zip(rows.split([views * size for size in own]), own, strict=True)]
-    # split gives no piece at all of a tensor without rows.
-    return torch.cat([part[view] for view in range(views) for part in parts if len(part) == views])
+    images = total if total is not None else sum(everyone(len(local))) // views
+    found: Tensor = _Gather.apply(local.contiguous(), images, views)
+    return found
 
 
 def gather_outputs(outputs: Any, total: int | None = None, views: int = 1) -> Any:

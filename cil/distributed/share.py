@@ -5,18 +5,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Share:
-    """Part `rank` of `of` parts; sizes differ by one row at most, and may be 0."""
+    """Part `rank` of `of` parts: every `of`-th row, so that any stretch of rows is shared out evenly too.
+
+    Sizes differ by one row at most, and may be 0.
+    """
 
     rank: int = 0
     of: int = 1
 
     def rows(self, n: int) -> slice:
         """The rows of `n` that are this part's, in order."""
-        return slice(n * self.rank // self.of, n * (self.rank + 1) // self.of)
+        return slice(self.rank, n, self.of)
 
-    def sizes(self, n: int) -> list[int]:
-        """How many of `n` rows each part has."""
-        return [n * (part + 1) // self.of - n * part // self.of for part in range(self.of)]
+    def size(self, n: int) -> int:
+        """How many of `n` rows it has."""
+        return len(range(self.rank, n, self.of))
+
+    def all(self) -> list["Share"]:
+        """Every part, in order."""
+        return [Share(part, self.of) for part in range(self.of)]
 
 
 WHOLE = Share()

@@ -16,14 +16,20 @@ import torch
 from torch import Tensor
 
 from cil.distributed.ranks import gather_outputs, own_share, processes
+from cil.distributed.share import WHOLE, Share
 from cil.engine.buffers import buffers_as_they_are
 from cil.methods.base import Method, StepOutput
 
 
-def micro_rows(images: int, parts: int, views: int = 2) -> list[Tensor]:
-    """Row indices of each micro-batch: every view of the same images, [view 1; view 2]."""
+def micro_rows(images: int, parts: int, views: int = 2, share: Share = WHOLE) -> list[Tensor]:
+    """Where the rows of each micro-batch are in `share`'s part of a batch: every view of the same images.
+
+    The images of a micro-batch are the same for any number of processes.
+    """
     chunks = torch.arange(images).tensor_split(min(parts, max(1, images)))
-    return [torch.cat([chunk + view * images for view in range(views)]) for chunk in chunks]
+    chunk_of = torch.cat([torch.full_like(chunk, number) for number, chunk in enumerate(chunks)])[share.rows(images)]
+    found = [(chunk_of == number).nonzero()[:, 0] for number in range(len(chunks))]
+    return [torch.cat([chunk + view * len(chunk_of) for view in range(views)]) for chunk in found]
 
 
 def _tensors(outputs: Any) -> dict[str, Tensor]:
@@ -39,12 +45,16 @@ def _joined(pieces: list[Any], order: Tensor) -> Any:
     return replace(pieces[0], **joined)
 
 
+Forward = Callable[[Tensor | None], AbstractContextManager]
+"""From rows (None: all) to the context that networks are run on them in."""
+
+
 def backward(
     method: Method,
     views: Tensor,
     targets: Tensor,
     parts: int,
-    forward: Callable[[], AbstractContextManager],
+    forward: Forward,
     scale: Callable[[Tensor], Tensor],
 ) -> StepOutput:
     """Loss of the whole batch, and gradients of the parameters, in one go or in `parts` micro-batches.
@@ -58,12 +68,18 @@ def backward(
     done: list[StepOutput] = []
     coming = _in_turn(method, views, targets)
     while True:
-        with forward():
+        with forward(None):
             part = next(coming, None)
         if part is None:
             return StepOutput.joined(done, method.loss_weights())
         scale(part.total).backward()
         done.append(part)
+
+
+def _run(method: Method, views: Tensor, rows: Tensor, forward: Forward) -> Any:
+    """What the network gives for some rows of the views."""
+    with forward(rows):
+        return method.network(views[rows])
 
 
 def _in_turn(method: Method, views: Tensor, targets: Tensor) -> Iterator[StepOutput]:
@@ -79,26 +95,24 @@ def backward_in_parts(
     views: Tensor,
     targets: Tensor,
     parts: int,
-    autocast: Callable[[], AbstractContextManager],
+    forward: Forward,
     scale: Callable[[Tensor], Tensor],
 ) -> StepOutput:
     """The same with about 1/parts of the batch in the network at a time."""
     total = len(targets)
-    # The same number on all processes: batch-norm lets them meet in each part.
-    parts = min(parts, max(1, total // processes()))
-    own = own_share().sizes(total)[own_share().rank]
-    rows = [part.to(views.device, non_blocking=True) for part in micro_rows(own, parts, method.views)]
+    share = own_share()
+    # What each has of the same stretches of the batch: batch-norm lets the processes meet in every part.
+    rows = [part.to(views.device, non_blocking=True) for part in micro_rows(total, parts, method.views, share)]
     # Each image must move the running statistics once a step.
-    with torch.no_grad(), autocast(), buffers_as_they_are(method.network):
-        pieces = [method.network(views[part]) for part in rows]
+    with torch.no_grad(), buffers_as_they_are(method.network):
+        pieces = [_run(method, views, part, forward) for part in rows]
     outputs = _joined(pieces, torch.cat(rows))
-    with autocast():
+    with forward(None):
         result = method.loss(gather_outputs(outputs, total, method.views), targets)
     scale(result.total).backward()
     gradients = {name: leaf.grad for name, leaf in _tensors(outputs).items() if leaf.grad is not None}
     for part in rows:
-        with autocast():
-            again = _tensors(method.network(views[part]))
+        again = _tensors(_run(method, views, part, forward))
         wanted = [name for name in gradients if again[name].requires_grad]
         torch.autograd.backward([again[name] for name in wanted], [gradients[name][part] for name in wanted])
     return result

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from cil.config.schema import RunConfig
-from cil.data.loader import EpochKey, TrainBatch
+from cil.data.loader import TrainBatch
 from cil.data.stream import Task
 from cil.data.training import TrainingData
+from cil.data.views import EpochKey
 from cil.distributed.ranks import from_first
 from cil.distributed.share import WHOLE, Share
 from cil.engine.divergence import Place
@@ -25,6 +26,7 @@ from cil.engine.picture_data import PictureData
 from cil.engine.step import Stepper
 from cil.engine.task_end import TaskEnd
 from cil.engine.training_set import TrainingSet
+from cil.engine.view_bank import ViewBank
 from cil.engine.workload import Workload
 from cil.methods.base import Method
 from cil.methods.phases import Phase
@@ -64,13 +66,10 @@ class Trainer:
         self.stepper = Stepper(config, method, device)
         if config.trainer.cuda_graph_frozen and device.type != "cuda":
             logger.warning("trainer.cuda_graph_frozen: has no effect on a %s", device.type)
-        evaluator = Evaluator(
-            data.loader,
-            self.stepper.evaluating,
-            config.trainer.eval_batch_size,
-            lambda: observer.check(self._boundary),
-        )
-        pictures = PictureData(config, data.loader, self.stepper.evaluating, evaluator.check)
+        evaluating, size = self.stepper.evaluating, config.trainer.eval_batch_size
+        evaluator = Evaluator(data.loader, evaluating, size, lambda: observer.check(self._boundary))
+        self.bank = ViewBank(config, method, data.loader, evaluating, evaluator.check)
+        pictures = PictureData(config, data.loader, evaluating, evaluator.check)
         selection = config.memory.selection
         by_speed = selection is not None and selection.name == "speed"
         self.speed = LearningSpeed(len(data.raw.train), device) if by_speed else None
@@ -111,6 +110,7 @@ class Trainer:
         self.method.begin_phase(self.begun_phases)
         self._place_network()
         self.stepper.begin_phase(phase)
+        self.bank.begin_phase()
         self.begun_phases += 1
 
     def _place_network(self) -> None:
@@ -171,9 +171,11 @@ class Trainer:
         self.method.network.train()
         cost = self.workload.share(task.number)
         key = EpochKey(self.config.seed, task.number, epoch)
+        self.bank.fill(images, key)
         for batch in self._batches(images, key, first_step):
             self.step += 1
-            self.stats.add("", self.stepper(batch, Place(task.number, epoch + 1, self.step)))
+            known = self.bank.known(batch, epoch)
+            self.stats.add("", self.stepper(batch, Place(task.number, epoch + 1, self.step), known))
             if self.speed is not None and self.stepper.correct is not None:
                 self.speed.add(batch.indices, self.stepper.correct)
             self.task_seconds = time.monotonic() - task_started

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from cil.config.schema import RunConfig
-from cil.data.loader import BatchLoader, EpochKey, TrainBatch
+from cil.data.loader import BatchLoader, TrainBatch
 from cil.data.stream import Task
+from cil.data.views import EpochKey
 from cil.distributed.share import WHOLE
 from cil.engine.evaluate import Scores
 from cil.engine.metrics import by_task

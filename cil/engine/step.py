@@ -1,13 +1,13 @@
 """One optimiser step: forward pass, loss, gradients (in micro-batches if memory is short), clipping, update, guard."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cil.config.schema import OnOom, Precision, RunConfig
 from cil.data.loader import TrainBatch
@@ -68,15 +68,18 @@ class Stepper:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
-    def __call__(self, batch: TrainBatch, place: Place) -> dict[str, Stat]:
+    def __call__(
+        self, batch: TrainBatch, place: Place, known: Mapping[nn.Module, Tensor] | None = None
+    ) -> dict[str, Stat]:
         """One step; the statistics of the batch by `group/name`.
 
+        known: pooled features of the batch's own rows, by frozen network, that need not be computed.
         Nothing in here waits for the device. Raises Diverged for an earlier step.
         """
         assert self.optimizer is not None
         trained = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.optimizer.zero_grad(set_to_none=True)
-        output = self._backward(batch, place)
+        output = self._backward(batch, place, known or {})
         sum_gradients(trained)
         self.correct = output.correct
         self.scaler.unscale_(self.optimizer)
@@ -105,13 +108,13 @@ class Stepper:
         self.guard.watch(place, {"norm of the weights": norm})
         self.guard.flush()
 
-    def _backward(self, batch: TrainBatch, place: Place) -> StepOutput:
+    def _backward(self, batch: TrainBatch, place: Place, known: Mapping[nn.Module, Tensor]) -> StepOutput:
         """Loss and gradients of a batch, in more micro-batches once memory has run out (trainer.on_oom)."""
         # The forward pass of a step that fails has moved the running statistics already.
         buffers = Kept(self.method.network) if self.config.on_oom is OnOom.accumulate else None
         while True:
             try:
-                forward = partial(self._forward, len(batch.targets))
+                forward = partial(self._forward, len(batch.targets), known)
                 return backward(self.method, batch.views, batch.targets, self.micro_batches, forward, self.scaler.scale)
             except torch.OutOfMemoryError:
                 alone = processes() == 1  # in the middle of a step the others cannot be told
@@ -123,10 +126,10 @@ class Stepper:
             self._split_further(place)
 
     @contextmanager
-    def _forward(self, images: int) -> Iterator[None]:
-        """What networks and losses of a batch of so many images are computed in."""
+    def _forward(self, images: int, known: Mapping[nn.Module, Tensor], rows: Tensor | None) -> Iterator[None]:
+        """What networks and losses of a batch of so many images are computed in, on all rows or some of them."""
         compiled = self.compiler.eager() if self.micro_batches > 1 else self.compiler.batch(images)
-        with compiled, self.autocast():
+        with compiled, self.autocast(), self.method.run_frozen.knowing(known, rows):
             yield
 
     def _split_further(self, place: Place) -> None:

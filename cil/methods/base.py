@@ -18,6 +18,7 @@ from cil.data.stream import Task
 from cil.losses.base import ContrastiveLoss, Stat
 from cil.methods.heads import CLASSIFIER
 from cil.methods.phases import Phase, main_phase
+from cil.models.folding import FrozenForward
 from cil.models.heads import wide as wide
 from cil.seeding import generator
 
@@ -114,6 +115,8 @@ class Method(ABC):
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
+        self.run_frozen = FrozenForward.of(config.trainer)
+        """How frozen networks are run in training."""
 
     def __init_subclass__(cls) -> None:
         """A class with a `loss` of its own is not run by the `parts` of the class it came from."""
@@ -211,6 +214,12 @@ class Method(ABC):
     def shared_parameters(self) -> list[nn.Parameter]:
         """The parameters that all loss terms are about, of which `tracking.gradient_share_every` tells."""
         return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+
+    def frozen(self) -> Sequence[nn.Module]:
+        """The backbones that are frozen in the present phase, run by `run_frozen.features` on the images themselves:
+        with `augment.view_bank` each sees a view once.
+        """
+        return []
 
     def compiled(self) -> Sequence[nn.Module]:
         """What `trainer.compile` compiles in the present task: the networks that are trained."""

@@ -12,7 +12,6 @@ from cil.methods.distilling import DistillingMethod
 from cil.methods.phases import Phase, kept_apart, main_phase
 from cil.models.corrected_net import CorrectedNet
 from cil.models.distilling_net import DistillingOutputs
-from cil.models.folding import FrozenForward
 
 USES = ("memory",)
 PUBLISHED = {
@@ -34,7 +33,7 @@ class BiC(DistillingMethod):
 
     def make_network(self) -> CorrectedNet:
         """A network with corrections."""
-        return CorrectedNet(self.config.backbone, self.stream("backbone"), FrozenForward.of(self.config.trainer))
+        return CorrectedNet(self.config.backbone, self.stream("backbone"), self.run_frozen)
 
     def phases(self, task: Task) -> Sequence[Phase]:
         """Train on the one part, correct on the other; in the first task there is nothing to correct."""
@@ -48,6 +47,10 @@ class BiC(DistillingMethod):
     def deployed(self) -> list[nn.Module]:
         """Backbone, heads and corrections."""
         return [*super().deployed(), self.network.corrections]
+
+    def frozen(self) -> Sequence[nn.Module]:
+        """The teacher, which a correction is trained without."""
+        return [] if self.network.correcting else super().frozen()
 
     def begin_phase(self, number: int) -> None:
         """Choose what is trained."""

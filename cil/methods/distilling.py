@@ -1,14 +1,15 @@
 """What methods share that distil from the network as it was before the task (Li and Hoiem 2016)."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from cil.config.schema import DistillingConfig, RunConfig
 from cil.methods.base import StepOutput, Term, classified, wide
 from cil.methods.classifying import ClassifyingMethod
 from cil.models.distilling_net import DistillingNet, DistillingOutputs
-from cil.models.folding import FrozenForward
 
 
 def distillation(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
@@ -33,7 +34,7 @@ class DistillingMethod(ClassifyingMethod):
 
     def make_network(self) -> DistillingNet:
         """A network with a teacher."""
-        return DistillingNet(self.config.backbone, self.stream("backbone"), FrozenForward.of(self.config.trainer))
+        return DistillingNet(self.config.backbone, self.stream("backbone"), self.run_frozen)
 
     def loss(self, outputs: DistillingOutputs, targets: Tensor) -> StepOutput:
         """Both terms; see Method.loss. A term without weight is left out."""
@@ -58,6 +59,10 @@ class DistillingMethod(ClassifyingMethod):
     def old_share(self) -> float:
         """lambda = K / C, the share of old classes: by it WA and BiC weigh what is to be kept against what is new."""
         return self.network.old / self.network.known
+
+    def frozen(self) -> Sequence[nn.Module]:
+        """The teacher."""
+        return [] if self.network.teacher is None else [self.network.teacher.backbone]
 
     def step_cost(self, task: int) -> float:
         """A trained net (three passes) and the teacher."""

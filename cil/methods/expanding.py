@@ -11,7 +11,6 @@ from cil.data.stream import Task
 from cil.methods.base import Method, Prediction, StepOutput, Term, classified, wide
 from cil.methods.heads import CLASSIFIER
 from cil.models.expanding_net import ExpandingNet, ExpandingOutputs
-from cil.models.folding import FrozenForward
 
 
 class ExpandingMethod(Method):
@@ -25,8 +24,7 @@ class ExpandingMethod(Method):
         super().__init__(config)
         assert isinstance(config.method, ExpandingConfig)
         self.settings = config.method
-        run_frozen = FrozenForward.of(config.trainer)
-        self.network = ExpandingNet(config.backbone, self.shared, self.stream("backbone"), run_frozen)
+        self.network = ExpandingNet(config.backbone, self.shared, self.stream("backbone"), self.run_frozen)
 
     def begin_task(self, task: Task) -> None:
         """Add a branch, and grow the classifier."""
@@ -56,6 +54,10 @@ class ExpandingMethod(Method):
         """Classifier scores, and the features of all branches."""
         outputs = self.network.classify(images)
         return Prediction({CLASSIFIER: wide(outputs.logits)}, wide(outputs.features))
+
+    def frozen(self) -> Sequence[nn.Module]:
+        """The branches of earlier tasks, unless a trunk goes on training below them."""
+        return [] if self.shared else list(self.network.branches[:-1])
 
     def compiled(self) -> Sequence[nn.Module]:
         """The newest branch."""

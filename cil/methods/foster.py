@@ -13,7 +13,6 @@ from cil.methods.base import Method, Prediction, StepOutput, Term, classified, w
 from cil.methods.distilling import distillation
 from cil.methods.heads import CLASSIFIER
 from cil.methods.phases import Phase, main_phase
-from cil.models.folding import FrozenForward
 from cil.models.foster_net import FosterNet, FosterOutputs
 from cil.models.incremental_net import IncrementalNet
 
@@ -41,7 +40,7 @@ class Foster(Method):
         super().__init__(config)
         assert isinstance(config.method, FosterConfig)
         self.settings = config.method
-        self.network = FosterNet(config.backbone, self.stream("backbone"), FrozenForward.of(config.trainer))
+        self.network = FosterNet(config.backbone, self.stream("backbone"), self.run_frozen)
         self.task: Task | None = None
         self._weights: dict[float, Tensor] = {}
 
@@ -127,6 +126,13 @@ class Foster(Method):
         boosted = network.boosted(images) if network.student and network.boosted else own
         scores = {CLASSIFIER: wide(own.logits), BOOSTED: wide(boosted.logits)}
         return Prediction(scores, wide(own.features))
+
+    def frozen(self) -> Sequence[nn.Module]:
+        """The network of before; in compression its branch too."""
+        boosted = self.network.boosted
+        if boosted is None:
+            return []
+        return [boosted.old.backbone, boosted.branch] if boosted.frozen else [boosted.old.backbone]
 
     def compiled(self) -> Sequence[nn.Module]:
         """The branch that boosts; before and after boosting the one backbone."""

@@ -16,7 +16,6 @@ from cil.losses.similarity import cosine_matrix, split_pairs
 from cil.methods.base import Method, Prediction, StepOutput, Term, classified, wide
 from cil.methods.heads import CLASSIFIER
 from cil.methods.weight_average import WeightAverage
-from cil.models.folding import FrozenForward
 from cil.models.tagfex_net import AgnosticOutputs, SpecificOutputs, TagFexNet, TrainOutputs
 
 USES = (
@@ -43,8 +42,8 @@ class TagFex(Method):
         self.settings = config.method
         self.contrastive_loss = None if config.loss.name is None else make_loss(config.loss)
         self.schedule = MarginSchedule(config.margin_schedule, config.ant_margin) if self.contrastive_loss else None
-        run_frozen, prune_ratio = FrozenForward.of(config.trainer), config.prune.ratio or 0.0
-        self.network = TagFexNet(config.backbone, config.method, self.stream, run_frozen, prune_ratio)
+        prune_ratio = config.prune.ratio or 0.0
+        self.network = TagFexNet(config.backbone, config.method, self.stream, self.run_frozen, prune_ratio)
         self.average = WeightAverage(config.teacher.average_last or 1)
         self.prototypes: Tensor | None = None
         """Mean embeddings of the classes of earlier tasks, [C, D], where the loss wants them."""
@@ -166,6 +165,11 @@ class TagFex(Method):
     def shared_parameters(self) -> list[nn.Parameter]:
         """Those of the task-agnostic net."""
         return list(self.network.ta_net.parameters())
+
+    def frozen(self) -> Sequence[nn.Module]:
+        """The task-specific nets of earlier tasks, and the teacher."""
+        teacher = self.network.teacher
+        return [] if teacher is None else [*self.network.ts_nets[:-1], teacher.ta_net]
 
     def compiled(self) -> Sequence[nn.Module]:
         """The task-agnostic net and the newest task-specific one."""

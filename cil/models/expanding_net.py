@@ -69,7 +69,7 @@ class ExpandingNet(nn.Module):
         below = self.trunk(images)
         # Through a frozen branch gradients are needed only for a trunk below it.
         with torch.set_grad_enabled(torch.is_grad_enabled() and below.requires_grad):
-            frozen = [pool(run_frozen(branch, below)) for branch in self.branches[:-1]]
+            frozen = [run_frozen.features(branch, below) for branch in self.branches[:-1]]
         features = torch.cat([*frozen, pool(self.branches[-1](below))], dim=1)
         return ClassifierOutputs(self.classifier(features), features)
 

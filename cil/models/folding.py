@@ -6,7 +6,8 @@ parameters, no part of a state_dict, a copy or a pickle, and are made anew when 
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,6 +18,7 @@ from torch.fx.experimental.optimization import fuse
 from cil.config.schema import FrozenForm, TrainerConfig
 from cil.models.batch_norm import BatchNorm2d
 from cil.models.frozen_graph import Captured, GraphedRun
+from cil.models.resnet import pool
 
 
 class FrozenForward:
@@ -31,6 +33,7 @@ class FrozenForward:
         self.form = form
         self.graphs = graphs
         self._prepared: WeakKeyDictionary[nn.Module, _Prepared] = WeakKeyDictionary()
+        self._known: Mapping[nn.Module, Tensor] = {}
 
     @classmethod
     def of(cls, config: TrainerConfig) -> "FrozenForward":
@@ -51,6 +54,23 @@ class FrozenForward:
         # The network itself is not kept in what is kept beside it: then both would stay for ever.
         run = prepared.copy or network
         return prepared.graphed(run, images) if graphs else run(images)
+
+    def features(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Pooled features [B, d] of images [B, 3, H, W]: what is known of them, or what `network` gives."""
+        known = self._known.get(network)
+        if known is None:
+            return pool(self(network, images))
+        assert len(known) == len(images), "features of other images"
+        return known
+
+    @contextmanager
+    def knowing(self, known: Mapping[nn.Module, Tensor], rows: Tensor | None = None) -> Iterator[None]:
+        """While active, networks are run on images whose pooled features [B, d] are `known`; rows: on these of them."""
+        self._known = known if rows is None else {network: features[rows] for network, features in known.items()}
+        try:
+            yield
+        finally:
+            self._known = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: without what can be derived."""

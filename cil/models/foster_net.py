@@ -60,7 +60,7 @@ class BoostedNet(nn.Module):
         """Images [B, 3, H, W] -> what boosting needs. `run`: how, of what is frozen."""
         with torch.no_grad():
             old = self.old.classify(images, run)
-        feature = pool(run(self.branch, images) if self.frozen else self.branch(images))
+        feature = run.features(self.branch, images) if self.frozen else pool(self.branch(images))
         features = torch.cat([old.features, feature], dim=1)
         logits = self.head(features)
         known = old.logits.shape[1]

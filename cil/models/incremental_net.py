@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from cil.config.schema import BackboneConfig
 from cil.models.folding import AS_THEY_ARE, FrozenForward
 from cil.models.heads import aligned_weight, fresh_linear
-from cil.models.resnet import make_backbone, pool
+from cil.models.resnet import make_backbone
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class IncrementalNet(nn.Module):
 
     def classify(self, images: Tensor, run: FrozenForward = AS_THEY_ARE) -> ClassifierOutputs:
         """Images [B, 3, H, W] -> logits of all classes so far, and features. `run`: how, where this net is frozen."""
-        features = pool(run(self.backbone, images))
+        features = run.features(self.backbone, images)
         return ClassifierOutputs(torch.cat(self.scores(features), dim=1), features)
 
     def scores(self, features: Tensor) -> list[Tensor]:

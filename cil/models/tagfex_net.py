@@ -195,7 +195,7 @@ class TagFexNet(nn.Module):
             return AgnosticOutputs(embeddings=embeddings), feature_map.detach()
         assert self.predictor is not None
         with torch.no_grad():
-            teacher_embeddings = self.teacher.projector(pool(self.run_frozen(self.teacher.ta_net, images)))
+            teacher_embeddings = self.teacher.projector(self.run_frozen.features(self.teacher.ta_net, images))
         predicted = self.teacher.projector(self.predictor(feature))
         outputs = AgnosticOutputs(embeddings=embeddings, predicted=predicted, teacher_embeddings=teacher_embeddings)
         return outputs, feature_map.detach()
@@ -218,7 +218,7 @@ class TagFexNet(nn.Module):
 
     @torch.no_grad()
     def _frozen_features(self, images: Tensor) -> list[Tensor]:
-        return [pool(self.run_frozen(net, images)) for net in self.ts_nets[:-1]]
+        return [self.run_frozen.features(net, images) for net in self.ts_nets[:-1]]
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:

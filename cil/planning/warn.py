@@ -20,6 +20,9 @@ def epoch_warnings(config: RunConfig, tasks: int) -> list[str]:
         late = [milestone for milestone in milestones if milestone >= epochs]
         if late:
             warnings.append(f"optimizer.{prefix}_milestones: {_listed(late)} never acts, {phase}: {epochs} epochs")
+        pairs = config.augment.view_bank
+        if pairs is not None and pairs >= epochs:
+            warnings.append(f"augment.view_bank: {pairs} pairs, {phase}: {epochs} epochs; no pair comes twice")
         warnings += _margin_warnings(config, phase, epochs)
         last = config.teacher.average_last
         if last is not None and last > epochs and tasks > 1:

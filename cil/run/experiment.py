@@ -244,7 +244,7 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool, mirror: 
     if stored is not None and branches:
         fit_memory(stored, config, data)
     threads = thread_counts(stored.get("thread_counts", []) if stored else [], device)
-    counts = process_counts(stored, branches)
+    counts = process_counts(stored)
     for warning in (other_threads(threads), other_processes(counts)):
         if warning:
             _say(f"{folder.path}: {warning}")

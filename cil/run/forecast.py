@@ -4,7 +4,7 @@ import gc
 import logging
 import math
 from collections.abc import Sequence
-from functools import partial
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -107,10 +107,14 @@ def dry_steps(method: Method, config: RunConfig, classes: int, device: torch.dev
     batch = math.ceil(config.trainer.batch_size / (1 if launch is None else launch.processes))
     views = torch.zeros(method.views * batch, 3, side, side, device=device)
     targets = torch.arange(batch, device=device) % classes
-    forward_precision = partial(autocast, config.trainer.precision, device)
+
+    def forward(rows: torch.Tensor | None) -> AbstractContextManager:
+        del rows
+        return autocast(config.trainer.precision, device)
+
     for _ in range(DRY_STEPS):
         optimizer.zero_grad(set_to_none=True)
-        backward(method, views, targets, config.trainer.micro_batches, forward_precision, lambda loss: loss)
+        backward(method, views, targets, config.trainer.micro_batches, forward, lambda loss: loss)
         optimizer.step()
 
 

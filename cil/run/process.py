@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from cil.distributed.launch import launched
-from cil.errors import ConfigError
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 _KEPT = 1 << 30
@@ -65,21 +64,13 @@ def other_threads(counts: Sequence[int]) -> str | None:
     )
 
 
-def process_counts(stored: Mapping[str, Any] | None, branches: bool) -> list[int]:
+def process_counts(stored: Mapping[str, Any] | None) -> list[int]:
     """Numbers of processes that a run has been trained by, in order; `stored`: the state it continues from, or
     branches off from.
-
-    Raises ConfigError for another number than before where batches are split: batch-norm then sees other images.
     """
     launch = launched()
     now = 1 if launch is None else launch.processes
     before = [] if stored is None else stored.get("process_counts", [1])
-    split = 1 if stored is None else stored["trainer"]["cursor"]["micro_batches"]
-    if before and before[-1] != now and split > 1 and not branches:
-        raise ConfigError(
-            f"resume: {before[-1]} process(es) train each batch of this run in {split} parts, and {now} would part it "
-            f"otherwise; valid: {before[-1]}"
-        )
     return list(dict.fromkeys([*before, now]))
 
 

@@ -61,7 +61,7 @@ def own_side(images: ImageSet, rows: Sequence[int], resampling: CropResampling) 
 
     def run() -> None:
         for start in range(0, len(items), BATCH):
-            decoder[BatchRequest(items[start : start + BATCH], (1, 1, 0, start))]
+            decoder[BatchRequest(items[start : start + BATCH], ((1, 1, 0, start), range(BATCH)))]
 
     return run
 

@@ -23,7 +23,8 @@ import numpy as np
 import torch
 
 from cil.config.schema import FrozenForm
-from cil.data.loader import EpochKey, TrainBatch
+from cil.data.loader import TrainBatch
+from cil.data.views import EpochKey
 from cil.engine.build import build_trainer
 from cil.engine.divergence import Place
 from cil.engine.loop import Trainer

@@ -20,6 +20,11 @@ from tests.data.image_files import smooth_image, write_images
 from tests.data.random_state import global_random_state
 
 
+def cropped(paths: list[str], *key: int) -> BatchRequest:
+    """A training batch whose crops' streams are named by key and row."""
+    return BatchRequest(paths, (key, range(len(paths))))
+
+
 def uniform(*key) -> np.ndarray:
     return torch.rand((10, 4), generator=generator(1, *key), dtype=torch.float64).numpy()
 
@@ -69,7 +74,7 @@ def test_evaluation_equals_torchvisions_resize_and_centre_crop(width, height):
 
 def test_two_crops_equal_torchvisions_resized_crop(tmp_path):
     paths = write_images(tmp_path, 3)
-    decoded = BatchDecoder(24, True, 28)[BatchRequest(paths.tolist(), (5, 1, 2, 3))]
+    decoded = BatchDecoder(24, True, 28)[cropped(paths.tolist(), 5, 1, 2, 3)]
     assert decoded.shape == (6, 3, 24, 24)
     assert decoded.dtype == torch.uint8
     for row, path in enumerate(paths):
@@ -84,7 +89,7 @@ def test_two_crops_equal_torchvisions_resized_crop(tmp_path):
 
 def test_without_random_crops_one_square_serves_both_views(tmp_path):
     paths = write_images(tmp_path, 2)
-    decoded = BatchDecoder(24, False, 28)[BatchRequest(paths.tolist(), (5, 1, 2, 3))]
+    decoded = BatchDecoder(24, False, 28)[cropped(paths.tolist(), 5, 1, 2, 3)]
     expected = [F.pil_to_tensor(centre_resized(Image.open(path), 24, 24)) for path in paths]
     assert torch.equal(decoded, torch.stack(expected))
 
@@ -115,7 +120,7 @@ def broken_files(folder):
 
 def test_an_unreadable_file_is_one_line_with_its_path_that_survives_pickling(tmp_path):
     for path in broken_files(tmp_path):
-        error = BatchDecoder(24, True, 28)[BatchRequest([str(tmp_path / "good.jpg"), str(path)], (1, 1, 0, 0))]
+        error = BatchDecoder(24, True, 28)[cropped([str(tmp_path / "good.jpg"), str(path)], 1, 1, 0, 0)]
         assert isinstance(error, DataError), path
         copy = pickle.loads(pickle.dumps(error))
         assert type(copy) is DataError
@@ -132,7 +137,7 @@ def live_workers() -> int:
 def test_a_pool_serves_in_order_and_is_reused_and_closed(tmp_path, workers):
     paths = write_images(tmp_path, 9)
     decoder = BatchDecoder(24, True, 28)
-    requests = [BatchRequest(paths[start : start + 2].tolist(), (1, 1, 0, start)) for start in range(0, 9, 2)]
+    requests = [cropped(paths[start : start + 2].tolist(), 1, 1, 0, start) for start in range(0, 9, 2)]
     expected = [decoder[request] for request in requests]
     pool = DecoderPool(decoder, workers, pin_memory=False)
     before, state = live_workers(), global_random_state()
@@ -177,7 +182,7 @@ def test_a_killed_worker_is_one_line_with_advice(tmp_path, signum):
     paths = write_images(tmp_path, 9).tolist()
     pool = DecoderPool(BatchDecoder(24, True, 28), 2, pin_memory=False)
     before = set(multiprocessing.active_children())
-    run = pool.run(BatchRequest(paths, (1, 1, 0, step)) for step in range(10_000))
+    run = pool.run(cropped(paths, 1, 1, 0, step) for step in range(10_000))
     next(run)
     victim = next(iter(set(multiprocessing.active_children()) - before))
     os.kill(victim.pid, signum)

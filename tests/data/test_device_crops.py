@@ -10,8 +10,9 @@ from cil.config.schema import AugmentConfig, CropResampling, DatasetConfig
 from cil.data.crops import cut_pillow, cut_torch, random_boxes
 from cil.data.device_crops import crops
 from cil.data.device_loader import DevicePackLoader, make_loader
-from cil.data.loader import DecodingLoader, EpochKey
+from cil.data.loader import DecodingLoader
 from cil.data.sources import load_dataset
+from cil.data.views import EpochKey
 from cil.seeding import generator
 from tests.data.image_files import smooth_image
 from tests.data.packs import SIDE, files, make_pack, write_jpegs

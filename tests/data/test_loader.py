@@ -10,7 +10,8 @@ from cil.config.schema import AugmentConfig, AutoAugmentPolicy, DatasetConfig
 from cil.data.augment import Augmenter
 from cil.data.base import ImageSet, RawDataset
 from cil.data.device_loader import make_loader
-from cil.data.loader import BatchLoader, DecodingLoader, EpochKey, ResidentLoader, TrainBatch
+from cil.data.loader import BatchLoader, DecodingLoader, ResidentLoader, TrainBatch
+from cil.data.views import EpochKey
 from cil.errors import ConfigError, DataError
 from cil.seeding import generator
 from tests.data.image_files import write_images

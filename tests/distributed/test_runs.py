@@ -130,10 +130,6 @@ def test_memory_that_runs_out_in_one_process_splits_the_batches_of_all(tmp_path)
     assert "process 1: OutOfMemory: out of memory in task 2 of 4" in leader.stderr
     leader, other = resume(2, folder, plans={0: {"faults": [["step", 5, signal.SIGTERM]]}})
     assert (leader.code, other.code) == (128 + signal.SIGTERM, 0)
-    # Batch-norm sees the images of a part: one process would part the batch otherwise.
-    alone = runs.resume(folder)
-    assert_clean_exit(alone, 2)
-    assert "2 process(es) train each batch of this run in 2 parts" in alone.stderr
     assert [ended.code for ended in resume(2, folder)] == [0, 0]
     assert [event["micro_batches"] for event in result(folder)["memory_events"]] == [2]
 

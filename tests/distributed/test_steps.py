@@ -27,6 +27,9 @@ CASES: dict[str, tuple[list[str], int]] = {
     "memo": (["method=memo"], 4),
     "foster": (["method=foster"], 4),
     "replay": (["method=replay"], 4),
+    "tagfex-in-parts": (["loss=ant", "trainer.micro_batches=3"], 4),
+    "replay-in-many-parts": (["method=replay", "trainer.micro_batches=8"], 4),
+    "tagfex-view-bank": (["loss=ant", "augment.view_bank=1", "trainer.micro_batches=2"], 4),
     "single-image": (["method=replay", "trainer.batch_size=23"], 2),
 }
 

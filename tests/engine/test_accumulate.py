@@ -1,9 +1,11 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
 
 from cil.config.schema import LossConfig, Negatives, Precision
+from cil.distributed.share import Share
 from cil.engine.accumulate import backward, backward_in_parts, micro_rows
 from cil.engine.precision import autocast
 from tests.engine.test_loop import assert_continues, assert_equal_weights, make_trainer, train, untimed
@@ -11,7 +13,7 @@ from tests.engine.test_resume import Stop, StopAt
 from tests.methods.test_tagfex import batch, begin, step, tagfex
 
 
-def no_autocast():
+def no_autocast(rows=None):
     return autocast(Precision.fp32, torch.device("cpu"))
 
 
@@ -24,6 +26,15 @@ def test_micro_batches_keep_both_views_of_an_image_together():
     assert [r.tolist() for r in rows] == [[0, 1, 2, 5, 6, 7], [3, 4, 8, 9]]
     assert sorted(torch.cat(micro_rows(7, 100)).tolist()) == list(range(14))
     assert [r.tolist() for r in micro_rows(0, 2)] == [[]]  # a process without an image of a short batch
+
+
+def test_processes_part_a_batch_at_the_same_images():
+    parts = [micro_rows(11, 3, 1, Share(rank, 4)) for rank in range(4)]
+    own = [np.arange(11)[Share(rank, 4).rows(11)] for rank in range(4)]
+    for number, chunk in enumerate(micro_rows(11, 3, 1)):
+        images = [own[rank][parts[rank][number].numpy()] for rank in range(4)]
+        assert sorted(np.concatenate(images).tolist()) == chunk.tolist()
+        assert all(len(held) <= 1 for held in images), "shared out evenly"
 
 
 @pytest.mark.parametrize("parts", [2, 3, 50])

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from cil.data.loader import EpochKey
+from cil.data.views import EpochKey
 from cil.engine.gradient_share import gradient_share
 from tests.engine.test_loop import assert_equal_weights, make_trainer, train, untimed
 

@@ -106,7 +106,7 @@ def test_finetune_and_replay_are_alike_in_task_1_and_rehearse_or_not_afterwards(
 def test_one_view_is_the_first_of_the_two_that_tagfex_sees():
     one, two = train("method=replay", "trainer.max_tasks=1"), train("trainer.max_tasks=1")
     assert one.method.views == 1 and two.method.views == 2
-    from cil.data.loader import EpochKey
+    from cil.data.views import EpochKey
 
     images = one.training_set.images(one.tasks[0])
     key = EpochKey(one.config.seed, 1, 0)
