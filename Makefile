@@ -24,10 +24,10 @@ lint: .venv/.installed
 	$(BIN)/lint-imports --no-cache
 
 test: lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-faults: .venv/.installed
-	$(BIN)/python -m pytest -n 2 -m "faults or not faults" tests/faults tests/distributed tests/data/test_imagenet_runs.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m faults
 
 docs: .venv/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build

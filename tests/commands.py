@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
+from tests.zygote import PROJECT as PROJECT
+from tests.zygote import zygote
 
 
 def changed(base: Iterable[str], *changes: str) -> list[str]:
@@ -16,7 +18,16 @@ def changed(base: Iterable[str], *changes: str) -> list[str]:
 
 
 def run(module: str, *arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
-    """`python -m MODULE ARGUMENTS` in `cwd`; output as text."""
+    """`python -m MODULE ARGUMENTS` in `cwd`; output as text.
+
+    Forked from a process that has imported everything (tests/zygote.py), unless `env` is given, which imports may read.
+    """
+    if env is None:
+        with tempfile.TemporaryDirectory(prefix="cil-command-") as folder:
+            output = Path(folder, "std")
+            code = zygote().wait(zygote().start(module, list(arguments), cwd, output))
+            out, err = (Path(f"{output}.{name}").read_text() for name in ("out", "err"))
+        return subprocess.CompletedProcess([module, *arguments], code, out, err)
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"} | (env or {})
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False)

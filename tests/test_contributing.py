@@ -6,15 +6,12 @@ import subprocess
 import sys
 import textwrap
 
-import pytest
-
 from cil.records.states import State, look
 from tests.commands import PROJECT, run
 
 TINY = ["trainer.init_epochs=1", "trainer.inc_epochs=1", "trainer.max_tasks=2", "dataset.max_train_per_class=10"]
 
 
-@pytest.mark.slow
 def test_a_new_method_is_three_files(tmp_path):
     for folder in ("cil", "conf", "tests"):
         shutil.copytree(PROJECT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "compat"))

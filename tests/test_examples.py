@@ -35,7 +35,6 @@ def _executed(path: Path) -> dict[str, Any]:
     return names
 
 
-@pytest.mark.slow
 def test_first_run(execute, capsys: pytest.CaptureFixture):
     names = execute("first_run")
 
@@ -47,7 +46,7 @@ def test_first_run(execute, capsys: pytest.CaptureFixture):
     assert {"model.pt2", "model.safetensors", "classes.json"} <= {path.name for path in names["exported"].iterdir()}
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_the_comparison_and_the_report_give_one_answer(execute, capsys: pytest.CaptureFixture):
     names = execute("compare")
 

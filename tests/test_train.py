@@ -213,7 +213,6 @@ def test_hydra_run_dir_is_honoured(tmp_path):
     assert (tmp_path / "here" / "it is" / "result.json").is_file()
 
 
-@pytest.mark.slow
 def test_the_wheel_runs_from_an_empty_folder(tmp_path):
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist")]
     subprocess.run([*build, str(PROJECT)], check=True, capture_output=True)

@@ -60,7 +60,8 @@ def train(folder: Path, root: Path, *overrides: str, calls: tuple = ()) -> Ended
     return run(*arguments, cwd=folder.parent, plan={"faults": [*calls]})
 
 
-@pytest.mark.parametrize("kind", ["pack", pytest.param("files", marks=pytest.mark.faults)])
+@pytest.mark.faults
+@pytest.mark.parametrize("kind", ["pack", "files"])
 def test_a_run_killed_in_each_task_ends_as_the_unbroken_one(roots, tmp_path, kind):
     root = roots[kind]
     fast = () if kind == "files" else ("augment.crop_resampling=torch",)

@@ -78,13 +78,14 @@ def test_a_killed_leader_ends_the_others(pair, tmp_path):
     assert_same_outcome(folder, pair)
 
 
+@LONG
 @pytest.mark.parametrize(
     ("rank", "place"),
     [
         (1, "evaluation"),
-        pytest.param(0, "step", marks=LONG),
-        pytest.param(1, "along", marks=LONG),
-        pytest.param(0, "evaluation", marks=LONG),
+        (0, "step"),
+        (1, "along"),
+        (0, "evaluation"),
     ],
 )
 def test_a_signal_to_any_process_stops_all_at_the_same_step(pair, tmp_path, rank, place):
@@ -97,6 +98,7 @@ def test_a_signal_to_any_process_stops_all_at_the_same_step(pair, tmp_path, rank
     assert_same_outcome(folder, pair)
 
 
+@LONG
 def test_three_processes_and_batches_smaller_than_that(tmp_path):
     # Batches of two leave one of three processes without an image, and classes fewer than processes some without any.
     changes = ("trainer.batch_size=2", "trainer.max_tasks=2", "trainer.init_epochs=1", "trainer.inc_epochs=1")
@@ -174,7 +176,6 @@ def test_a_diverged_job_leaves_the_others_for_the_next(tmp_path):
     assert sorted(states) == ["failed", "finished"]
 
 
-@pytest.mark.slow
 def test_torchrun(pair, tmp_path):
     folder = tmp_path / "run"
     arguments = ("--standalone", "--nproc_per_node=2", "-m", "cil.train", *SETTINGS, f"hydra.run.dir={folder}")

@@ -53,7 +53,7 @@ def test_what_is_known_is_what_the_network_gives(name):
     assert method.run_frozen._known == {}
 
 
-@pytest.mark.parametrize("name", ["tagfex", "der", "foster", "icarl"])
+@pytest.mark.parametrize("name", ["tagfex", "foster"])
 def test_frozen_networks_see_each_view_once_in_a_task(name):
     trainer = make_trainer(f"method={name}", "memory.size=40", BANK, *LONGER)
     seen: Counter = Counter()
@@ -82,7 +82,7 @@ def test_frozen_networks_see_each_view_once_in_a_task(name):
     assert all(count == expected[task, phase] for (task, phase, _), count in seen.items())
 
 
-@pytest.mark.parametrize("name", ["tagfex", "bic", "foster"])
+@pytest.mark.parametrize("name", ["tagfex", "bic"])
 def test_training_is_that_on_the_same_views_without_the_bank(name, monkeypatch):
     settings = (f"method={name}", "memory.size=40", BANK, *LONGER)
     banked = make_trainer(*settings)
@@ -101,12 +101,12 @@ def test_training_is_that_on_the_same_views_without_the_bank(name, monkeypatch):
 @pytest.mark.parametrize(
     "settings",
     [
-        ("method=tagfex",),
-        ("method=tagfex", "trainer.micro_batches=2"),
-        ("method=tagfex", "trainer.frozen=folded"),
-        ("method=foster", "memory.size=40"),
-        ("method=bic", "memory.size=40"),
+        ("method=tagfex", "trainer.micro_batches=2", "trainer.frozen=folded"),
+        pytest.param(("method=tagfex",), marks=pytest.mark.faults),
+        pytest.param(("method=foster", "memory.size=40"), marks=pytest.mark.faults),
+        pytest.param(("method=bic", "memory.size=40"), marks=pytest.mark.faults),
     ],
+    ids=str,
 )
 def test_a_continued_run_equals_the_unbroken_one(settings):
     settings = (*settings, BANK, "trainer.inc_epochs=5")

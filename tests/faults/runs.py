@@ -1,6 +1,5 @@
 """Starts tiny runs in processes of their own, and compares what they leave behind."""
 
-import atexit
 import hashlib
 import json
 import os
@@ -19,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from cil.records.checkpoint import read_checkpoint
 from tests.commands import PROJECT, changed
-from tests.faults.zygote import Zygote
+from tests.zygote import zygote
 
 SETTINGS = (
     "device=cpu",
@@ -52,8 +51,6 @@ class Running:
     `fresh` starts Python anew for it; otherwise it is forked from one that has imported everything.
     """
 
-    _zygote: Zygote | None = None
-
     def __init__(
         self,
         *arguments: str,
@@ -66,7 +63,7 @@ class Running:
         self._output = Path(tempfile.mkdtemp(prefix="cil-faults-")) / "std"
         self._process = None
         if not fresh:
-            self.pid = self.zygote().start(list(arguments), plan, cwd, self._output, environment or {})
+            self.pid = zygote().start("cil.train", list(arguments), cwd, self._output, environment, plan or {})
             return
         module = ["cil.train"] if plan is None else ["tests.faults.inject", json.dumps(plan)]
         environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"} | (environment or {})
@@ -76,13 +73,6 @@ class Running:
                 command, cwd=cwd, env=environment, stdout=out, stderr=err, start_new_session=group
             )
         self.pid = self._process.pid
-
-    @classmethod
-    def zygote(cls) -> Zygote:
-        if cls._zygote is None:
-            cls._zygote = Zygote()
-            atexit.register(cls._zygote.close)
-        return cls._zygote
 
     def send(self, signum: int) -> None:
         os.kill(self.pid, signum)
@@ -94,7 +84,7 @@ class Running:
         return state != "Z"
 
     def wait(self) -> "Ended":
-        code = self.zygote().wait(self.pid) if self._process is None else self._process.wait(timeout=600)
+        code = zygote().wait(self.pid) if self._process is None else self._process.wait(timeout=600)
         ended = Ended(code, Path(f"{self._output}.out").read_text(), Path(f"{self._output}.err").read_text())
         shutil.rmtree(self._output.parent)
         return ended

@@ -294,8 +294,7 @@ def is_saved(folder: Path) -> bool:
     return status.get("state") == "running" and "checkpoint" in status
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.faults)])
 def test_a_sweep_stopped_in_the_middle_goes_on(signum):
     first, second, third = plan(["-m", *SHORT, "seed=1,2,3"]).jobs
     process = start("seed=1,2,3", base=SHORT)
@@ -325,7 +324,7 @@ LAUNCHERS = {
 """hydra/launcher -> its plugin, and what it needs on a CPU."""
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_two_jobs_at_once_one_of_them_killed(launcher):
     plugin, options = LAUNCHERS[launcher]
@@ -344,7 +343,6 @@ def test_two_jobs_at_once_one_of_them_killed(launcher):
     assert figures(first.folder) == figures(Path("alone"))
 
 
-@pytest.mark.slow
 def test_stopping_a_parallel_sweep_saves_its_jobs():
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     found = plan(["-m", *LONG, "seed=1,2"]).jobs

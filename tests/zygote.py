@@ -1,20 +1,23 @@
-"""Starts processes quickly: `python -m tests.faults.zygote` imports everything once, then forks on demand.
+"""Starts processes quickly: `python -m tests.zygote` imports everything once, then forks on demand.
 
-Each run is a process of its own that can be killed, with its own exit code; only the imports are done beforehand.
-Speaks lines of JSON on stdin and stdout: {"arguments", "plan", "cwd", "environment", "stdout", "stderr"} -> its pid,
-and {"wait": pid} -> its exit code (negative: the signal that killed it).
+Each is a process of its own that can be killed, with its own exit code; only the imports are done beforehand.
+Speaks lines of JSON on stdin and stdout: {"module", "arguments", "plan", "cwd", "environment", "stdout", "stderr"} ->
+its pid, and {"wait": pid} -> its exit code (negative: the signal that killed it).
 """
 
+import atexit
 import importlib
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.commands import PROJECT
+PROJECT = Path(__file__).resolve().parent.parent
 
 EVERYTHING = (
     "cil.run.experiment",
@@ -29,7 +32,7 @@ EVERYTHING = (
     "torch.utils.tensorboard",
     "torchvision",
 )
-"""What a run imports, but for cil.train itself."""
+"""What commands import, but for themselves."""
 
 
 class Zygote:
@@ -37,15 +40,26 @@ class Zygote:
 
     def __init__(self) -> None:
         environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "tests.faults.zygote"]
+        command = [sys.executable, "-m", "tests.zygote"]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self._process = subprocess.Popen(command, env=environment, **pipes)
 
     def start(
-        self, arguments: list[str], plan: dict | None, cwd: Path, output: Path, environment: dict[str, str]
+        self,
+        module: str,
+        arguments: list[str],
+        cwd: Path,
+        output: Path,
+        environment: dict[str, str] | None = None,
+        plan: dict | None = None,
     ) -> int:
+        """`python -m MODULE ARGUMENTS`; stdout and stderr go to OUTPUT.out and OUTPUT.err. The process's number.
+
+        plan: faults for cil.train (tests/faults/inject.py).
+        """
         paths = {"cwd": str(cwd), "stdout": f"{output}.out", "stderr": f"{output}.err"}
-        return self._ask({"arguments": arguments, "plan": plan or {}, "environment": environment, **paths})
+        what = {"module": module, "arguments": arguments, "environment": environment or {}, "plan": plan}
+        return self._ask(what | paths)
 
     def wait(self, pid: int) -> int:
         return self._ask({"wait": pid})
@@ -61,8 +75,16 @@ class Zygote:
         return json.loads(self._process.stdout.readline())
 
 
+@cache
+def zygote() -> Zygote:
+    """The one of this process."""
+    found = Zygote()
+    atexit.register(found.close)
+    return found
+
+
 def become(request: dict) -> None:
-    """In the forked process: be `python -m cil.train`."""
+    """In the forked process: be `python -m MODULE`."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, name, flags in ((0, os.devnull, os.O_RDONLY), (1, request["stdout"], 0), (2, request["stderr"], 0)):
         handle = os.open(name, flags or os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -70,7 +92,11 @@ def become(request: dict) -> None:
         os.close(handle)
     os.chdir(request["cwd"])
     os.environ.update(request["environment"])
-    sys.argv = ["train", *request["arguments"]]
+    sys.argv = [request["module"], *request["arguments"]]
+    sys.path[0] = request["cwd"]  # where `python -m` looks first
+    if request["plan"] is None:
+        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+        return
     from tests.faults.inject import run
 
     run(request["plan"])
