@@ -25,7 +25,7 @@ def run(module: str, *arguments: str, cwd: Path, env: dict[str, str] | None = No
     if env is None:
         with tempfile.TemporaryDirectory(prefix="cil-command-") as folder:
             output = Path(folder, "std")
-            code = zygote().wait(zygote().start(module, list(arguments), cwd, output))
+            code = zygote().wait(zygote().start(module, list(arguments), cwd, output), timeout=300)
             out, err = (Path(f"{output}.{name}").read_text() for name in ("out", "err"))
         return subprocess.CompletedProcess([module, *arguments], code, out, err)
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"} | (env or {})

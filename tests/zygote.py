@@ -2,20 +2,25 @@
 
 Each is a process of its own that can be killed, with its own exit code; only the imports are done beforehand.
 Speaks lines of JSON on stdin and stdout: {"module", "arguments", "plan", "cwd", "environment", "stdout", "stderr"} ->
-its pid, and {"wait": pid} -> its exit code (negative: the signal that killed it).
+its pid, and {"wait": pid, "timeout": seconds} -> its exit code (negative: the signal that killed it), or null if it
+still runs then.
 """
 
 import atexit
 import importlib
 import json
 import os
+import random
 import runpy
 import signal
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -58,21 +63,34 @@ class Zygote:
         plan: faults for cil.train (tests/faults/inject.py).
         """
         paths = {"cwd": str(cwd), "stdout": f"{output}.out", "stderr": f"{output}.err"}
-        what = {"module": module, "arguments": arguments, "environment": environment or {}, "plan": plan}
-        return self._ask(what | paths)
+        whole = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"} | (environment or {})
+        pid = self._ask({"module": module, "arguments": arguments, "environment": whole, "plan": plan} | paths)
+        assert pid is not None
+        return pid
 
-    def wait(self, pid: int) -> int:
-        return self._ask({"wait": pid})
+    def wait(self, pid: int, timeout: float = 600) -> int:
+        """The exit code. A process that takes longer is killed; raises TimeoutError."""
+        code = self._ask({"wait": pid, "timeout": timeout})
+        if code is None:
+            os.kill(pid, signal.SIGKILL)
+            self._ask({"wait": pid, "timeout": timeout})
+            raise TimeoutError(f"process {pid} has run for {timeout:g} s")
+        return code
 
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
 
-    def _ask(self, request: dict) -> int:
+    def _ask(self, request: dict) -> int | None:
         assert self._process.stdin is not None and self._process.stdout is not None
-        print(json.dumps(request), file=self._process.stdin, flush=True)
-        return json.loads(self._process.stdout.readline())
+        try:
+            print(json.dumps(request), file=self._process.stdin, flush=True)
+            return json.loads(self._process.stdout.readline())
+        except BaseException:  # a test that is stopped here: the answer would be taken for that to the next request
+            zygote.cache_clear()
+            self._process.kill()
+            raise
 
 
 @cache
@@ -91,7 +109,10 @@ def become(request: dict) -> None:
         os.dup2(handle, number)
         os.close(handle)
     os.chdir(request["cwd"])
+    os.environ.clear()
     os.environ.update(request["environment"])
+    np.random.seed()  # as a new process has it
+    random.seed()
     sys.argv = [request["module"], *request["arguments"]]
     sys.path[0] = request["cwd"]  # where `python -m` looks first
     if request["plan"] is None:
@@ -102,13 +123,24 @@ def become(request: dict) -> None:
     run(request["plan"])
 
 
+def wait(pid: int, timeout: float) -> int | None:
+    """Exit code of a forked process; None after so many seconds."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    return None
+
+
 def serve() -> None:
     for name in EVERYTHING:
         importlib.import_module(name)
     for line in iter(sys.stdin.readline, ""):
         request = json.loads(line)
         if "wait" in request:
-            answer = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
+            answer = wait(request["wait"], request["timeout"])
         else:
             answer = os.fork()
             if answer == 0:

@@ -90,6 +90,8 @@ def measured_job(words: Sequence[str]) -> tuple[Job, bool]:
     planned = plan(list(words), look_for_data=False)
     if len(planned.jobs) != 1 or planned.multirun or planned.resume or planned.rerun:
         raise ConfigError("cil.bench measures the settings of one run; a sweep, resume= and rerun= are not possible")
+    if planned.jobs[0].config.augment.view_bank is not None:
+        raise ConfigError("augment.view_bank: cil.bench measures steps on new views; valid: null (docs/view_bank.md)")
     dataset = planned.jobs[0].config.dataset
     given = any(word.partition("=")[0] == "dataset.root" for word in words)
     if given or dataset.source == "digits":

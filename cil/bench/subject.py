@@ -28,7 +28,6 @@ class Subject:
         self.device = self.trainer.device
         self.task: Task | None = None
         self._steps = count(1)
-        self._epoch = 0
 
     def grow(self, number: int) -> Task:
         """Go on to task `number`, through those before it."""
@@ -75,16 +74,13 @@ class Subject:
         size = min(self.config.trainer.batch_size, len(rows))
         for epoch in count():
             key = EpochKey(self.config.seed, self.task.number, epoch)
-            self.trainer.bank.fill((indices[rows], targets[rows]), key)
-            self._epoch = epoch
             made = self.data.loader.train_batches(indices[rows], targets[rows], size, key, views=self.method.views)
             yield from (batch for batch in made if len(batch.targets) == size)
 
     def step(self, batch: TrainBatch) -> None:
         """A training step of the run."""
         assert self.task is not None
-        known = self.trainer.bank.known(batch, self._epoch)
-        self.trainer.stats.add("", self.trainer.stepper(batch, Place(self.task.number, 1, next(self._steps)), known))
+        self.trainer.stats.add("", self.trainer.stepper(batch, Place(self.task.number, 1, next(self._steps))))
 
     def bare(self, views: Tensor) -> None:
         """Forward and backward pass of the networks alone: no loss, no update, no look at any figure."""

@@ -20,7 +20,7 @@ from cil.data.loader import (
 )
 from cil.data.pack import PackedImages, mapped
 from cil.data.transfer import to_device
-from cil.data.views import EpochKey, Step, Views
+from cil.data.views import BatchPlan, EpochKey, Views
 from cil.distributed.ranks import own_share
 from cil.distributed.share import Share
 from cil.seeding import StreamKey
@@ -67,7 +67,7 @@ class DevicePackLoader:
             yield from self._others.train_batches(indices, targets, batch_size, key, start_step, views, share)
             return
         for number, chosen, labels in shuffled_steps(indices, targets, batch_size, key, start_step):
-            step = Step(key, number, chosen, views, share)
+            step = BatchPlan(key, number, chosen, views, share)
             augmented = self._views.augmented(self._crops(step.own, self._views.crop_streams(step), views), step)
             yield TrainBatch(augmented, to_device(torch.from_numpy(labels), self._device), torch.from_numpy(chosen))
 

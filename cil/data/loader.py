@@ -19,7 +19,7 @@ from cil.data.base import ImageSet, RawDataset
 from cil.data.decoding import BatchDecoder, BatchRequest, DecoderPool, Item
 from cil.data.image_files import evaluation_side
 from cil.data.transfer import to_device
-from cil.data.views import EpochKey, Step, Views
+from cil.data.views import BatchPlan, EpochKey, Views
 from cil.distributed.launch import launched
 from cil.distributed.ranks import own_share
 from cil.distributed.share import Share
@@ -133,7 +133,7 @@ class ResidentLoader:
         """See BatchLoader."""
         share = share or own_share()
         for number, chosen, labels in shuffled_steps(indices, targets, batch_size, key, start_step):
-            step = Step(key, number, chosen, views, share)
+            step = BatchPlan(key, number, chosen, views, share)
             rows = to_device(torch.from_numpy(np.tile(step.own, views)), self._device)
             augmented = self._views.augmented(self._pixels["train"].index_select(0, rows), step)
             yield TrainBatch(augmented, to_device(torch.from_numpy(labels), self._device), torch.from_numpy(chosen))
@@ -196,7 +196,7 @@ class DecodingLoader:
         images = _subset(self._raw, "train")
         share = share or own_share()
         batches = list(shuffled_steps(indices, targets, batch_size, key, start_step))
-        steps = [Step(key, number, chosen, views, share) for number, chosen, _ in batches]
+        steps = [BatchPlan(key, number, chosen, views, share) for number, chosen, _ in batches]
         requests = (BatchRequest(_items(images, step.own), self._views.crop_streams(step), views) for step in steps)
         decoded_steps = zip(steps, batches, self._train_pool.run(requests), strict=True)
         for step, (_, chosen, labels), decoded in decoded_steps:

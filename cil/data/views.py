@@ -26,7 +26,7 @@ class EpochKey:
 
 
 @dataclass(frozen=True)
-class Step:
+class BatchPlan:
     """A training batch, of which one process makes the rows of its share.
 
     number: 0-based in the epoch; chosen: int64 [B], places of all its images in the train set; views: 1 or 2.
@@ -59,14 +59,14 @@ class Views:
         self._table: tuple[StreamKey, Draws] | None = None
         """The draws of both views of every image, of the pair used last."""
 
-    def crop_streams(self, step: Step) -> tuple[StreamKey, list[int]]:
+    def crop_streams(self, step: BatchPlan) -> tuple[StreamKey, list[int]]:
         """(what the streams of the crops' boxes have in common, their last number for each own image)."""
         if self._pairs is None:
             key = (step.key.seed, step.key.task, step.key.epoch, step.number)
             return key, list(range(len(step.chosen))[step.rows])
         return self._pair(step.key), step.own.tolist()
 
-    def augmented(self, pixels: Tensor, step: Step) -> Tensor:
+    def augmented(self, pixels: Tensor, step: BatchPlan) -> Tensor:
         """uint8 [views * own, 3, H, W] on any device, first views, then second ones -> augmented and normalised."""
         # Drawn for all rows, so that an image's numbers do not depend on how many processes share the batch.
         if self._pairs is None:
@@ -80,12 +80,12 @@ class Views:
         return self.augmenter.train(pixels, draws.rows(chosen))
 
     def _pair(self, key: EpochKey) -> StreamKey:
-        """Names the pair that an epoch uses."""
+        """Names the pair that an epoch uses. One below 0, which is no epoch of training, has a pair of its own."""
         assert self._pairs is not None
-        return key.seed, "view_bank", key.task, key.epoch % self._pairs
+        return key.seed, "view_bank", key.task, key.epoch % self._pairs if key.epoch >= 0 else key.epoch
 
     def _drawn(self, pair: StreamKey) -> Draws:
-        """Those of the whole train set, which every epoch with this pair draws anew: it is a table of few bytes."""
+        """Those of the whole train set, kept until another pair comes: some 140 bytes an image."""
         if self._table is None or self._table[0] != pair:
             seed, *place = pair
             self._table = pair, self.augmenter.draw(2 * self._images, generator(int(seed), "augment", *place))

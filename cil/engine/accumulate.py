@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,10 +27,10 @@ def micro_rows(images: int, parts: int, views: int = 2, share: Share = WHOLE) ->
 
     The images of a micro-batch are the same for any number of processes.
     """
-    chunks = torch.arange(images).tensor_split(min(parts, max(1, images)))
-    chunk_of = torch.cat([torch.full_like(chunk, number) for number, chunk in enumerate(chunks)])[share.rows(images)]
-    found = [(chunk_of == number).nonzero()[:, 0] for number in range(len(chunks))]
-    return [torch.cat([chunk + view * len(chunk_of) for view in range(views)]) for chunk in found]
+    chunks = np.array_split(np.arange(images), min(parts, max(1, images)))
+    own = np.arange(images)[share.rows(images)]
+    places = [np.flatnonzero(np.isin(own, chunk)) for chunk in chunks]
+    return [torch.from_numpy(np.concatenate([part + view * len(own) for view in range(views)])) for part in places]
 
 
 def _tensors(outputs: Any) -> dict[str, Tensor]:

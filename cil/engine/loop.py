@@ -80,7 +80,9 @@ class Trainer:
         self.evaluating = False
         """At the end of a task, where memory depends on other settings."""
         self.training_set = TrainingSet(data, self.task_end.memory, method.all_data)
-        self.workload = Workload(self.tasks, method, config.trainer.batch_size, self.training_set.expected_targets)
+        batch_size, pairs = config.trainer.batch_size, config.augment.view_bank
+        self.workload = Workload(self.tasks, method, batch_size, self.training_set.expected_targets, pairs)
+        self.bank.look_ahead(config, self.tasks, len(self.training_set.expected_targets(self.tasks[-1])))
 
     @property
     def begun(self) -> bool:
@@ -110,7 +112,7 @@ class Trainer:
         self.method.begin_phase(self.begun_phases)
         self._place_network()
         self.stepper.begin_phase(phase)
-        self.bank.begin_phase()
+        self.bank.forget()
         self.begun_phases += 1
 
     def _place_network(self) -> None:
@@ -154,6 +156,7 @@ class Trainer:
         self.observer.on_epoch(record)
         self.global_epoch += 1
         self.finished_tasks, self.begun_phases = task.number, 0
+        self.bank.forget()
         self.epoch = self.step = 0
         self.stats, self.task_seconds = EpochStats(), 0.0
         if self.speed is not None:

@@ -14,11 +14,16 @@ class Workload:
 
     targets: gives the targets int64 [N] of a task's training images, in the order of training. Which images the
     exemplars will be does not matter here, only how many there are of each class. Raises DataError where a phase has
-    none.
+    none. view_bank: pairs of views, each of which the frozen networks see once.
     """
 
     def __init__(
-        self, tasks: Sequence[Task], method: Method, batch_size: int, targets: Callable[[Task], np.ndarray]
+        self,
+        tasks: Sequence[Task],
+        method: Method,
+        batch_size: int,
+        targets: Callable[[Task], np.ndarray],
+        view_bank: int | None = None,
     ) -> None:
         self.steps: dict[int, list[int]] = {}
         """By task number: training steps of each of its epochs, through all phases."""
@@ -33,7 +38,8 @@ class Workload:
                     "method; a class has too few images or exemplars (dataset.max_train_per_class, memory.size)"
                 )
             self.steps[task.number] = [n for n, phase in zip(sizes, phases, strict=True) for _ in range(phase.epochs)]
-            self._unit[task.number] = method.step_cost(task.number)
+            computed = 1.0 if view_bank is None else min(1.0, view_bank / phases[0].epochs)
+            self._unit[task.number] = method.step_cost(task.number, computed)
         self._total = sum(sum(steps) * self._unit[number] for number, steps in self.steps.items())
 
     def share(self, task: int, steps: int = 1) -> float:

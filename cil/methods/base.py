@@ -215,7 +215,7 @@ class Method(ABC):
         """The parameters that all loss terms are about, of which `tracking.gradient_share_every` tells."""
         return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
 
-    def frozen(self) -> Sequence[nn.Module]:
+    def frozen_backbones(self) -> Sequence[nn.Module]:
         """The backbones that are frozen in the present phase, run by `run_frozen.features` on the images themselves:
         with `augment.view_bank` each sees a view once.
         """
@@ -237,8 +237,12 @@ class Method(ABC):
         """Weight of each loss term in the present task: total = sum of weight * term."""
         return {"cls": 1.0}
 
-    def step_cost(self, task: int) -> float:
-        """Cost of a training step in 1-based `task`, in forward passes of one network over one view of a batch."""
+    def step_cost(self, task: int, computed: float = 1.0) -> float:
+        """Cost of a training step in 1-based `task`, in forward passes of one network over one view of a batch.
+
+        computed: share of the passes of `frozen_backbones` that are made (augment.view_bank).
+        """
+        del task, computed
         return 3.0
 
     def state_dict(self) -> dict[str, Any]:

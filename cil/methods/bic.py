@@ -48,9 +48,9 @@ class BiC(DistillingMethod):
         """Backbone, heads and corrections."""
         return [*super().deployed(), self.network.corrections]
 
-    def frozen(self) -> Sequence[nn.Module]:
+    def frozen_backbones(self) -> Sequence[nn.Module]:
         """The teacher, which a correction is trained without."""
-        return [] if self.network.correcting else super().frozen()
+        return [] if self.network.correcting else super().frozen_backbones()
 
     def begin_phase(self, number: int) -> None:
         """Choose what is trained."""

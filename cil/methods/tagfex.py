@@ -166,7 +166,7 @@ class TagFex(Method):
         """Those of the task-agnostic net."""
         return list(self.network.ta_net.parameters())
 
-    def frozen(self) -> Sequence[nn.Module]:
+    def frozen_backbones(self) -> Sequence[nn.Module]:
         """The task-specific nets of earlier tasks, and the teacher."""
         teacher = self.network.teacher
         return [] if teacher is None else [*self.network.ts_nets[:-1], teacher.ta_net]
@@ -228,9 +228,9 @@ class TagFex(Method):
         pairs = split_pairs(cosine_matrix(embeddings, embeddings), LossSettings.of(self.config.loss).negatives)
         return pairs.positives, pairs.negatives
 
-    def step_cost(self, task: int) -> float:
+    def step_cost(self, task: int, computed: float = 1.0) -> float:
         """Two trained nets (three passes each), frozen nets and the teacher, all over two views."""
-        return 12.0 if task == 1 else 12.0 + 2 * task
+        return 12.0 if task == 1 else 12.0 + 2 * task * computed
 
     def state_dict(self) -> dict[str, Any]:
         """Network, margin state, the mean weights for the next teacher as far as they are known, and what the next

@@ -23,6 +23,7 @@ KIND_KEYS = (
     "dataset.pack_side",
     "dataset.resident_gb",
     "augment.crop_resampling",
+    "augment.view_bank",
     "split",
     "backbone",
     "method.name",

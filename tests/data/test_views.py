@@ -62,6 +62,12 @@ def test_views_differ_between_pairs_tasks_seeds_and_the_two_of_a_pair(source):
     assert not any(torch.equal(*views) for views in first.values())
 
 
+def test_what_is_no_epoch_of_training_has_views_of_its_own(source):
+    training = [views_of(source, EpochKey(1, 2, epoch)) for epoch in range(PAIRS)]
+    for probe in (-1, -2):
+        assert all(none_equal(views_of(source, EpochKey(1, 2, probe)), seen) for seen in training)
+
+
 def test_one_view_is_the_first_of_the_two(source):
     both, one = (views_of(source, EpochKey(1, 2, 1), views=count) for count in (2, 1))
     assert all_equal({image: views[:1] for image, views in both.items()}, one)
