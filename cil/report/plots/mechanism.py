@@ -39,7 +39,7 @@ def mechanism_plots(problem: Problem) -> list[Plot]:
             [
                 _points_panel(direction, "direction at the reference", "references that a step raises (%)"),
                 _points_panel(norms, "norm of the gradient", "detached over connected (%)"),
-                _points_panel(false, "false negatives", "own class among the active (%)", base),
+                _points_panel(false, "false negatives", "own class of the active (%)", base),
             ],
         ),
         Plot("mechanism_active", [_active_panel(problem, runs, branch) for branch in BRANCHES if _has(runs, branch)]),
