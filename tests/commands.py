@@ -28,7 +28,7 @@ def run(module: str, *arguments: str, cwd: Path, env: dict[str, str] | None = No
             code = zygote().wait(zygote().start(module, list(arguments), cwd, output), timeout=300)
             out, err = (Path(f"{output}.{name}").read_text() for name in ("out", "err"))
         return subprocess.CompletedProcess([module, *arguments], code, out, err)
-    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"} | (env or {})
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"} | env
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False)
 

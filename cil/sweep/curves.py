@@ -44,8 +44,8 @@ def name_curves(jobs: Iterable[tuple[Job, Path | None]], ended: bool = False) ->
     for parent, runs in by_parent.items():
         try:
             _name_all(parent, _earlier_runs(parent, runs) | runs, ended)
-        except (OSError, NotImplementedError) as error:
-            reason = getattr(error, "strerror", None) or error
+        except OSError as error:
+            reason = error.strerror or error
             problems.append(f"{parent / CURVES}: TensorBoard gets no named links ({reason}); the runs are named by id")
     return problems
 
@@ -62,7 +62,7 @@ def _earlier_runs(parent: Path, known: Mapping[str, Labelled]) -> dict[str, Labe
 
 
 def _name_all(parent: Path, runs: Mapping[str, Labelled], ended: bool) -> None:
-    """Raises OSError, NotImplementedError."""
+    """Raises OSError."""
     curves = parent / CURVES
     wanted = {
         name: Path("..", folder, _EVENTS)
