@@ -147,7 +147,14 @@ def later_key(monkeypatch):
         compress: float | None = key(0.5, neutral=1.0)
         """A key that no released version had."""
 
-    caches = (usage.key_facts, usage.default_of, usage.group_facts, typed._schema, typed.key_types)
+    caches = (
+        usage.key_facts,
+        usage.default_of,
+        usage.group_facts,
+        typed._schema,
+        typed.register_schema,
+        typed.key_types,
+    )
     for function in caches:
         function.cache_clear()
     monkeypatch.setattr(

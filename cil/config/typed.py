@@ -23,8 +23,9 @@ DEFAULTS_NAME = "schema_defaults"
 """What conf/config.yaml starts from, so that a key need not stand in a YAML file to be there."""
 
 
+@cache
 def register_schema() -> None:
-    """Put the root schema and its defaults into Hydra's ConfigStore. Calling it again changes nothing."""
+    """Put the root schema and its defaults into Hydra's ConfigStore, once a process."""
     ConfigStore.instance().store(name=SCHEMA_NAME, node=RunConfig)
     # As plain values: a wrong type is told by `typed`, in one line.
     groups = {name: value for name, value in plain(RunConfig()).items() if isinstance(value, dict) and name != "method"}

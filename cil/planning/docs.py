@@ -86,7 +86,7 @@ def render() -> str:
     default = composed_config()
     for heading, schema in schemas().items():
         method = _method_of(heading)
-        parts.append(_key_table(heading, schema, composed_config([f"method={method}"]) if method else default))
+        parts.append(key_table(heading, schema, composed_config([f"method={method}"]) if method else default))
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -138,7 +138,8 @@ def _preset_table() -> str:
     return _table(["data set", "split", "start", "target", "reached at"], rows)
 
 
-def _key_table(heading: str, schema: type, default: RunConfig) -> str:
+def key_table(heading: str, schema: type, default: RunConfig) -> str:
+    """The keys under a heading of `schemas`, with their values in `default`."""
     group = heading.split(" ")[0]
     node = getattr(default, group) if group else default
     docs = field_docs(schema)

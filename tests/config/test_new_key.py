@@ -89,11 +89,12 @@ def test_earlier_runs_keep_their_identity_and_are_continued(program):
 
 
 ELSEWHERE = """
-from cil.planning.docs import render
-from cil.planning.plan import plan
+from cil.planning.docs import key_table, schemas
+from cil.planning.plan import composed_config, plan
 from cil.sweep.probe_report import run_effects
 
-row = next(line for line in render().splitlines() if "loss.sharpness" in line)
+table = key_table("loss", schemas()["loss"], composed_config())
+row = next(line for line in table.splitlines() if "loss.sharpness" in line)
 (job,) = plan(["loss=ant", "loss.formulation=softplus"]).jobs
 print(json.dumps([row, next(line for line in run_effects(job).splitlines() if "loss.sharpness" in line).split()]))
 """

@@ -4,8 +4,9 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from tests.commands import changed
+from tests.commands import PROJECT, changed
 from tests.faults.runs import SETTINGS, Ended, Running
+from tests.zygote import zygote
 
 
 def environment(rank: int, count: int, port: int) -> dict[str, str]:
@@ -24,6 +25,22 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def in_processes(module: str, count: int, *arguments: str, output: Path) -> None:
+    """`count` processes of `python -m MODULE ARGUMENTS`, which have to succeed; they print to OUTPUT.RANK.out and .err.
+
+    One process is started as a user does, without torchrun.
+    """
+    port = free_port()
+    started = [
+        zygote().start(
+            module, list(arguments), PROJECT, output.with_suffix(f".{rank}"),
+            environment(rank, count, port) if count > 1 else {},
+        )
+        for rank in range(count)
+    ]  # fmt: skip
+    assert [zygote().wait(pid) for pid in started] == [0] * count, Path(f"{output.with_suffix('.0')}.err").read_text()
 
 
 class Team:

@@ -1,17 +1,13 @@
 """A step of N processes is the step of one, whatever the method."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.commands import PROJECT
 from tests.distributed.steps import copied, next_step, state_before
-from tests.distributed.team import environment, free_port
+from tests.distributed.team import in_processes
 
 # 24 images in the first task: steps 1 to 3 with batches of 10, the last of 4 images; step 4 is the first of task 2.
 CASES: dict[str, tuple[list[str], int]] = {
@@ -39,15 +35,6 @@ def overrides_of(name: str) -> list[str]:
     return given if any(text.startswith("trainer.batch_size") for text in given) else [*given, "trainer.batch_size=10"]
 
 
-def in_processes(count: int, source: Path, target: Path) -> dict[str, Any]:
-    port = free_port()
-    base = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.distributed.steps", str(source), str(target)]
-    started = [subprocess.Popen(command, env=base | environment(rank, count, port)) for rank in range(count)]
-    assert [process.wait(timeout=600) for process in started] == [0] * count
-    return torch.load(target, weights_only=True)
-
-
 @pytest.fixture(scope="module")
 def states(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where each case starts from: what one process came to."""
@@ -65,7 +52,9 @@ def alone(states: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.faults)])
 def several(request: pytest.FixtureRequest, states: Path) -> dict[str, Any]:
     """The same step of 2 and of 3 processes."""
-    return in_processes(request.param, states, states.with_name(f"{request.param}.pt"))
+    target = states.with_name(f"{request.param}.pt")
+    in_processes("tests.distributed.steps", request.param, str(states), str(target), output=target)
+    return torch.load(target, weights_only=True)
 
 
 @pytest.mark.parametrize("name", CASES)

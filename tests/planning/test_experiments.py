@@ -83,7 +83,7 @@ def test_it_sets_only_the_loss(experiment):
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_loss_and_network_can_be_built_and_trained(experiment):
     generator = torch.Generator().manual_seed(0)
-    for job in jobs_of(f"experiment={experiment}", "backbone=resnet8"):
+    for job in jobs_of(f"experiment={experiment}", "backbone=resnet8", "seed=1"):
         if job.config.loss.name is not None:
             rows = torch.randn(8, 16, generator=generator, requires_grad=True)
             output = make_loss(job.config.loss)(rows, rows, 0.2)
@@ -176,7 +176,7 @@ class TestComparison:
         (tmp_path / "dataset").mkdir()
         text = (config_dir() / "dataset/digits.yaml").read_text()
         (tmp_path / "dataset/mine.yaml").write_text(text)
-        command = ["--config-dir", str(tmp_path), "experiment=comparison", "dataset=mine"]
+        command = ["--config-dir", str(tmp_path), "experiment=comparison", "method=replay", "seed=1", "dataset=mine"]
         with pytest.raises(ConfigError, match=r"augment: experiment=comparison knows no augmentation for dataset=mine"):
             plan(command)
         assert plan([*command, "augment=digits"]).jobs

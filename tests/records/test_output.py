@@ -10,6 +10,7 @@ import pytest
 from cil.records.folder import read_status
 from cil.records.output import lasting_output
 from tests.commands import PROJECT, changed
+from tests.zygote import zygote
 
 SMALL = ["dataset.max_train_per_class=12", "dataset.max_test_per_class=8", "trainer.init_epochs=2"]
 SMALL += ["trainer.inc_epochs=1", "trainer.max_tasks=2", "memory.size=20", "trainer.batch_size=10"]
@@ -33,18 +34,17 @@ def test_a_broken_stream_is_let_go():
 def test_a_run_whose_reader_left_ends_as_ever(tmp_path, signum):
     """`... 2>&1 | head -9`; with a signal: Ctrl-C ends a `tee` first, a closing terminal takes the reader along."""
     epochs = "trainer.init_epochs=2" if signum is None else "trainer.init_epochs=2000"
-    command = [sys.executable, "-m", "cil.train", *changed(SMALL, epochs), f"hydra.run.dir={tmp_path}/run"]
-    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    while "run folder" not in (line := process.stdout.readline()):
-        assert line, f"the run ended with {process.wait()} before it trained"
-    process.stdout.readline()
-    process.stdout.close()
+    os.mkfifo(tmp_path / "std.out")
+    (tmp_path / "std.err").symlink_to("std.out")
+    arguments = [*changed(SMALL, epochs), f"hydra.run.dir={tmp_path}/run"]
+    pid = zygote().start("cil.train", arguments, tmp_path, tmp_path / "std")
+    with open(tmp_path / "std.out") as reader:
+        while "run folder" not in (line := reader.readline()):
+            assert line, f"the run ended with {zygote().wait(pid)} before it trained"
+        reader.readline()
     if signum is not None:
-        process.send_signal(signum)
-    assert process.wait(timeout=120) == (0 if signum is None else 128 + signum)
+        os.kill(pid, signum)
+    assert zygote().wait(pid, timeout=120) == (0 if signum is None else 128 + signum)
     assert read_status(tmp_path / "run")["state"] == ("finished" if signum is None else "interrupted")
     if signum is not None:
         assert list((tmp_path / "run" / "checkpoints").glob("t0*.pt"))
