@@ -1,6 +1,7 @@
 """Crops of many images at once: the very integers that torch gives for each, and the loader made of them."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -93,8 +94,8 @@ def workers(raw, count=0, augment=AUGMENT, size=72):
     return DecodingLoader(raw, augment, size, CPU, count)
 
 
-def on_device(raw, budget=1e9):
-    return DevicePackLoader(raw.train.packed, AUGMENT, 72, workers(raw), budget)
+def on_device(raw, budget=1e9, augment=AUGMENT):
+    return DevicePackLoader(raw.train.packed, augment, 72, workers(raw, augment=augment), budget)
 
 
 def epoch(source, start_step=0, views=2, chosen=CHOSEN):
@@ -122,9 +123,11 @@ def test_any_number_of_workers_cuts_the_same_batches_from_a_pack(raw, resampling
         assert torch.equal(evaluated, results[0][1])
 
 
+@pytest.mark.parametrize("bank", [None, 3])
 @pytest.mark.parametrize("views", [1, 2])
-def test_the_device_cuts_the_batches_that_workers_cut(raw, views):
-    source, expected = on_device(raw), epoch(workers(raw), views=views)
+def test_the_device_cuts_the_batches_that_workers_cut(raw, views, bank):
+    augment = replace(AUGMENT, view_bank=bank)
+    source, expected = on_device(raw, augment=augment), epoch(workers(raw, augment=augment), views=views)
     assert_same(epoch(source, views=views), expected)
     assert_same(epoch(source, start_step=1, views=views), expected[1:])
 
