@@ -9,7 +9,7 @@ from cil.errors import ConfigError
 from cil.records.folder import read_status
 from cil.report.errors import ReportError
 from cil.report.rows import settings_and_figures
-from cil.report.runs import find_runs
+from cil.report.runs import find_runs, run_folders
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,14 +38,21 @@ def runs(paths: str | Path | Iterable[str | Path] = "outputs") -> "pd.DataFrame"
 
 
 def _folders(paths: str | Path | Iterable[str | Path]) -> list[Path]:
-    """The folders that a path, a pattern or several mean, none twice below another."""
+    """The folders that a path, a pattern or several mean, none twice below another.
+
+    What matches a pattern without holding a run (a report, the folder of curves of a sweep) is passed over.
+    """
     given = [paths] if isinstance(paths, str | Path) else list(paths)
     found: list[Path] = []
     for one in given:
         text = str(Path(one).expanduser())
-        matches = sorted(glob.glob(text, recursive=True)) if glob.has_magic(text) else [text]
-        folders = [Path(match) for match in matches if Path(match).is_dir() or not glob.has_magic(text)]
-        if not folders:
-            raise ConfigError(f"{one}: matches no folder")
-        found += folders
+        if not glob.has_magic(text):
+            found.append(Path(text))
+            continue
+        folders = [path for path in map(Path, sorted(glob.glob(text, recursive=True))) if path.is_dir()]
+        outer = [path for path in folders if not any(other in path.parents for other in folders)]
+        matches = [path for path in outer if run_folders(path)]
+        if not matches:
+            raise ConfigError(f"{one}: matches no folder with a run")
+        found += matches
     return [path for path in found if not any(other in path.parents for other in found)]

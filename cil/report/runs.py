@@ -136,7 +136,7 @@ def find_runs(paths: Iterable[Path], tags: Collection[str] = ()) -> Found:
     for path in paths:
         if not path.is_dir():
             raise ReportError(f"{path}: no such folder" if not path.exists() else f"{path}: is not a folder")
-        folders = _run_folders(path)
+        folders = run_folders(path)
         if not folders:
             raise ReportError(f"{path}: no run found (no result.json or status.json under it)")
         everything += folders
@@ -155,7 +155,8 @@ def find_runs(paths: Iterable[Path], tags: Collection[str] = ()) -> Found:
     return found
 
 
-def _run_folders(path: Path) -> list[Path]:
+def run_folders(path: Path) -> list[Path]:
+    """The folders of runs at and below `path`; those behind links belong elsewhere."""
     folders = []
     for folder, children, files in os.walk(path):
         children[:] = sorted(child for child in children if child not in _SKIPPED_FOLDERS)

@@ -28,7 +28,20 @@ def test_patterns_and_lists_find_each_run_once_and_unfinished_ones_have_a_reason
     assert by_pattern["incremental_avg_top1"].isna().tolist() == [False, True]
 
 
-@pytest.mark.parametrize("pattern", ["nothing/**", "nothing"])
+def test_what_matches_a_pattern_and_is_no_run_is_passed_over(finished: Finished, tmp_path):
+    """In the folder of a sweep stand the report and the folder of links to its curves."""
+    run = finished.copy(tmp_path / "a")
+    (tmp_path / "report.html").touch()
+    (tmp_path / "curves").mkdir()
+    (tmp_path / "curves" / "seed=1").symlink_to(run)
+
+    assert cil.runs(str(tmp_path / "*"))["run"].tolist() == [str(run)]
+    with pytest.raises(ConfigError, match="curves: no run found"):
+        cil.runs([run, tmp_path / "curves"])
+
+
+@pytest.mark.parametrize("pattern", ["nothing/**", "nothing", "nothing*"])
 def test_no_run_is_an_error(tmp_path, pattern: str):
+    (tmp_path / "nothing_here").mkdir()
     with pytest.raises(ConfigError, match="nothing"):
         cil.runs(tmp_path / pattern)
