@@ -29,10 +29,10 @@ class NoWaiting(Watcher):
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("method", available_methods())
-def test_an_epoch_does_not_wait(method):
+@pytest.mark.parametrize("given", [*(f"method={name}" for name in available_methods()), "augment.view_bank=2"])
+def test_an_epoch_does_not_wait(given):
     observer = NoWaiting()
-    trainer = make_trainer(f"method={method}", "memory.size=80", "device=cuda", observer=observer)
+    trainer = make_trainer(given, "memory.size=80", "device=cuda", observer=observer)
     try:
         trainer.run()
     finally:
@@ -64,8 +64,8 @@ class NoReading(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("method", available_methods())
-def test_no_step_reads_a_value_on_the_cpu_either(method, monkeypatch):
+@pytest.mark.parametrize("given", [*(f"method={name}" for name in available_methods()), "augment.view_bank=2"])
+def test_no_step_reads_a_value_on_the_cpu_either(given, monkeypatch):
     call = Stepper.__call__
 
     def watched(self, *arguments):
@@ -73,7 +73,7 @@ def test_no_step_reads_a_value_on_the_cpu_either(method, monkeypatch):
             return call(self, *arguments)
 
     monkeypatch.setattr(Stepper, "__call__", watched)
-    trainer = make_trainer(f"method={method}", "memory.size=80", "device=cpu", "trainer.max_tasks=2")
+    trainer = make_trainer(given, "memory.size=80", "device=cpu", "trainer.max_tasks=2")
     trainer.run()
     assert trainer.observer.steps
 

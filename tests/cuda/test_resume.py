@@ -22,15 +22,26 @@ SHORT = (
 """Two tasks of the main job in a few steps: two epochs of three steps, then one of four."""
 
 
-SEVERAL = ("tagfex", "memo", "foster", "bic")
-"""A teacher, branches, a network that is replaced, a second phase."""
-CASES = [("tagfex", "cpu"), *(pytest.param(name, "cuda", marks=pytest.mark.cuda) for name in SEVERAL)]
+BANK = "augment.view_bank=2"
+SEVERAL = (
+    ["method=tagfex"],
+    ["method=memo"],
+    ["method=foster"],
+    ["method=bic"],
+    [BANK],
+    [BANK, "trainer.frozen=folded"],
+)
+"""A teacher, branches, a network that is replaced, a second phase, remembered features."""
+CASES = [
+    pytest.param([], "cpu", id="cpu"),
+    *(pytest.param(given, "cuda", id=f"{','.join(given)}-cuda", marks=pytest.mark.cuda) for given in SEVERAL),
+]
 """On the CPU tests/engine/test_resume.py goes through every method."""
 
 
-@pytest.mark.parametrize(("method", "device"), CASES)
-def test_a_continued_run_of_digits_equals_the_unbroken_one(method, device):
-    settings = ("trainer.eval_every=1", f"method={method}", "memory.size=80", f"device={device}")
+@pytest.mark.parametrize(("given", "device"), CASES)
+def test_a_continued_run_of_digits_equals_the_unbroken_one(given, device):
+    settings = ("trainer.eval_every=1", *given, "memory.size=80", f"device={device}")
     with deterministic(device):
         whole = make_trainer(*settings, "trainer.deterministic=true")
         whole.run()
