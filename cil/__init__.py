@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from cil.api.runs import runs as runs
     from cil.api.start import train as train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 _WHERE = {"Confusion": "cil.api.confusion", "Run": "cil.api.run", "load": "cil.api.run", "runs": "cil.api.runs"}
 
 

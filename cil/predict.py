@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cil.data.image_files import image_suffixes
 from cil.errors import ConfigError, DataError
+from cil.planning.validate import check_device
 from cil.trained.command import on_a_run
 from cil.trained.folder import StoredRun
 from cil.trained.settings import parse_settings
@@ -27,6 +28,7 @@ def _predict(run: StoredRun, words: list[str]) -> None:
     settings = [word for word in words if word.partition("=")[0] in OWN]
     own, _ = parse_settings(settings, OWN)
     images = _files([word for word in words if word not in settings])
+    check_device(str(own["device"]))
     from cil.trained.predict import predict  # needs torch
 
     rows = predict(run, images, own["task"], own["head"], own["top"], own["device"])

@@ -34,7 +34,7 @@ def runs(paths: str | Path | Iterable[str | Path] = "outputs") -> "pd.DataFrame"
     for one in found.excluded:
         state = str(read_status(one.path).get("state", "unknown"))
         rows.append({"run": str(one.path), "state": state, "excluded": one.reason})
-    return pd.DataFrame(sorted(rows, key=lambda row: row["run"]))
+    return pd.DataFrame(sorted(rows, key=lambda row: row["run"])).copy()  # in one piece, however many columns
 
 
 def _folders(paths: str | Path | Iterable[str | Path]) -> list[Path]:

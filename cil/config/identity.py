@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from cil.config.class_list import names_hash
 from cil.config.methods import available_methods
-from cil.config.parts import FIRST, part_versions
+from cil.config.parts import FIRST, part_versions, stored_versions
 from cil.config.presets import DEFAULT_MARGIN
 from cil.config.usage import flat, key_facts, put, trains, unused_by_method, why_unused
 from cil.errors import ConfigError
@@ -33,16 +34,31 @@ NOT_IN_IDENTITY = (
 """Keys that change where, how fast or how visibly a run works, but none of its results."""
 
 
-def run_id(effective: dict[str, Any]) -> str:
+def run_id(effective: dict[str, Any], versions: Mapping[str, Any] | None = None) -> str:
     """12 hex digits: sha256 of the canonical JSON of `identity_part` and the versions of the parts that are used.
 
     A class list counts with its names, not its path, order or layout. Versions count where they are above the
-    first one.
+    first one; versions: those of an earlier program, in place of this one's.
     """
-    raised = {part: version for part, version in part_versions(effective).items() if version != FIRST}
+    used = part_versions(effective) if versions is None else versions
+    raised = {part: version for part, version in used.items() if version != FIRST}
     payload = [raised or FIRST, identity_part(effective)]
     text = json.dumps(payload, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def contradiction(result: Mapping[str, Any], effective: dict[str, Any]) -> str | None:
+    """Why a result.json cannot be of the configuration that lies beside it: somebody edited or exchanged one of them.
+
+    None: it can. What 0.1.0 wrote, and a class list whose file may have moved, are not judged.
+    """
+    noted = result.get("config_id")
+    if noted is None or not isinstance(result.get("part_versions"), dict) or effective["dataset"]["class_list"]:
+        return None
+    found = run_id(effective, stored_versions(result, effective))
+    if found == noted:
+        return None
+    return f"config.yaml holds other settings (identity {found}) than those that result.json is of ({noted})"
 
 
 def training_id(effective: dict[str, Any]) -> str:

@@ -50,7 +50,7 @@ def evaluate_run(
 
     own: values of the keys of OWN; others: settings of the run to replace. Raises ConfigError, DataError, OSError.
     """
-    config = with_settings(run.config, others)
+    config = with_settings(run.config, others, OWN)
     task = run.check_task(own["task"])
     parts = _parts(own["parts"])
     _check_number("probe_images", own["probe_images"])
@@ -66,6 +66,8 @@ def evaluate_run(
     arrays = found.arrays | {f"confusion_{head}": counts for head, counts in found.confusion.items()}
     earlier = _earlier(run, record)
     if earlier is None:
+        if (run.path / FILE).is_file():
+            say(f"{run.path / FILE}: of another task or another version; replaced")
         for path in [*folder.glob("*.svg"), *folder.glob("*.png"), folder / "arrays.npz"]:
             path.unlink(missing_ok=True)
     else:

@@ -15,7 +15,7 @@ from cil.evaluate.measures import PARTS, calibration, linear_cka, mean_cosine
 from cil.evaluate.network import Bench
 from cil.records.result import device_facts, git_commit, versions
 from cil.trained.folder import StoredRun
-from cil.trained.model import TrainedModel, kept_tasks
+from cil.trained.model import TrainedModel, kept_model, kept_tasks
 
 SCHEMA_VERSION = 1
 MAP_IMAGES = 2000
@@ -51,6 +51,7 @@ def evaluate(run: StoredRun, config: RunConfig, request: Request, say: Callable[
     """
     started = time.monotonic()
     tasks = kept_tasks(run)
+    kept_model(run, request.task)  # whether it is there, before the images are loaded
     say(f"loading {config.dataset.name}")
     bench = Bench(run, config)
     try:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cil.config.effective import effective
 from cil.config.launch import LaunchConfig
+from cil.config.locations import check_place
 from cil.config.schema import RunConfig
 from cil.config.typed import plain
 from cil.errors import ConfigError
@@ -30,7 +31,7 @@ from cil.planning.named import named_values
 from cil.planning.overrides import OverrideChecker, written_keys
 from cil.planning.plugins import check_direction, check_plugins
 from cil.planning.rerun import Rerun, single_rerun, swept_reruns
-from cil.planning.stored import refuse_differences, stored_config, with_overrides
+from cil.planning.stored import refuse_differences, refuse_edited, stored_config, with_overrides
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def plan(argv: list[str], look_for_data: bool = True) -> Plan:
             return _sweep_plan(loader, checker, composed, arguments)
         checker.refuse_sweep(overrides)
         check_experiments(loader, overrides)
-        str(composed.hydra.run.dir)  # raises for a wrong interpolation
+        check_place("hydra.run.dir", Path(str(composed.hydra.run.dir)))  # raises for a wrong interpolation too
         job = job_from_composed(composed, _task_overrides(overrides), written_keys(overrides), look_for_data)
         return Plan([job], warnings=job.warnings, argv=arguments.argv, launch=launch)
 
@@ -109,6 +110,9 @@ def _sweep_plan(loader: ConfigLoader, checker: OverrideChecker, composed: DictCo
     check_direction(composed)
     known = is_grid(composed)
     grid = distinct(list(grid_jobs(loader, checker, composed)), merge=known)
+    for job in grid.jobs:
+        if job.folder is not None:
+            check_place("hydra.sweep.dir", job.folder)
     return Plan(
         grid.jobs,
         multirun=True,
@@ -171,6 +175,7 @@ def _resumed(
     """The run that resume=RUN goes on with. Raises ConfigError where settings would change its results."""
     checker.refuse_sweep(overrides)
     stored = stored_config("resume", folder)
+    refuse_edited(Path(folder).expanduser(), stored)
     written = written_keys(overrides)
     if written & set(checker.groups):
         composed = compose_with(loader, arguments.overrides, RunMode.RUN)

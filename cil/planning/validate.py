@@ -44,11 +44,15 @@ def validate(config: RunConfig, look_for_data: bool = True) -> list[str]:
     _check_optimizer(config)
     _check_several_processes(config.trainer)
     _check_micro_batches(config.trainer)
-    tasks = len(_check_classes(config, look_for_data)[: config.trainer.max_tasks])
+    whole, most = len(_check_classes(config, look_for_data)), config.trainer.max_tasks
+    tasks = whole if most is None else min(whole, most)
     _check_branch(config.branch, tasks)
-    _check_device(config.device)
+    check_device(config.device)
     check_mirror(config.tracking)
-    return epoch_warnings(config, tasks)
+    warnings = epoch_warnings(config, tasks)
+    if most is not None and most > whole:
+        warnings.append(f"trainer.max_tasks: {most} cuts nothing off, the split has {whole} tasks")
+    return warnings
 
 
 def _check_name(name: str) -> None:
@@ -231,8 +235,8 @@ def _check_branch(branch: BranchConfig, tasks: int) -> None:
         )
 
 
-def _check_device(device: str) -> None:
-    """Spelling of `device`, and for CUDA that it is there; only then torch is imported."""
+def check_device(device: str) -> None:
+    """Spelling of `device`, and for CUDA that it is there; only then torch is imported. Raises ConfigError."""
     match = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", device)
     if match is None:
         raise ConfigError(f"device: {device!r} is unknown; valid: auto, cpu, cuda, cuda:N")

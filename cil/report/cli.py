@@ -96,6 +96,9 @@ def _report(arguments: Sequence[str]) -> int:
         raise ReportError("no PATH given; e.g. python -m cil.report outputs/sweeps/NAME (--help shows all options)")
     formats = _listed(options.format, FORMATS, "--format")
     columns = [part.strip() for part in options.columns.split(",") if part.strip()]
+    for path in paths:
+        if path.exists() and not path.is_dir():
+            raise ReportError(f"{path}: is not a folder; valid: the folder of a run, or one above runs")
     out = options.out or (paths[0] if len(paths) == 1 else Path())
     for option, folder in (("--out", out), ("--figures", options.figures)):
         if folder is not None and folder.exists() and not folder.is_dir():

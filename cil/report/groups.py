@@ -26,9 +26,10 @@ from cil.report.significance import Summary, summarise
 Unit = tuple[Any, str]
 HOLDOUT = "dataset.holdout_per_class"
 PACK = "dataset.pack_side"
-_PROBLEM_KEYS = ("dataset.name", "dataset.source", "dataset.classes", HOLDOUT, PACK, "split", "trainer.max_tasks")
-"""A holdout is one of them: runs with it train on fewer images and are ranked by other ones. So is a pack: its crops
-come from smaller images."""
+_PROBLEM_KEYS = ("dataset.name", "dataset.source", "dataset.classes", HOLDOUT, PACK, "split")
+"""Beside the number of tasks, so that it does not matter whether trainer.max_tasks or the split led to it. A holdout is
+one of them: runs with it train on fewer images and are ranked by other ones. So is a pack: its crops come from smaller
+images."""
 
 
 @dataclass(eq=False)
@@ -142,11 +143,13 @@ def _find_twins(problem: Problem) -> None:
 def _tell_apart(problems: Sequence[Problem]) -> None:
     """Titles of their own for problems that look alike: other splits can lead to the same tasks."""
     counts = Counter(problem.title for problem in problems)
-    for problem in problems:
-        if counts[problem.title] > 1:
-            settings = problem.finished[0].settings
-            keys = [key for key in settings if covered(key, ("split", "trainer.max_tasks"))]
-            problem.title += f" ({', '.join(f'{key}={show_setting(settings[key])}' for key in keys)})"
+    for title in [title for title, count in counts.items() if count > 1]:
+        alike = [problem for problem in problems if problem.title == title]
+        settings = [problem.finished[0].settings for problem in alike]
+        keys = [key for key in settings[0] if covered(key, ("split",))]
+        differing = [key for key in keys if len({frozen(one.get(key)) for one in settings}) > 1]
+        for problem, own in zip(alike, settings, strict=True):
+            problem.title += f" ({', '.join(f'{key}={show_setting(own.get(key))}' for key in differing)})"
 
 
 def _problem_key(run: Run) -> str:

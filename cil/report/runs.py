@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from cil.config.identity import run_id
+from cil.config.identity import contradiction, run_id
 from cil.config.parts import part_versions, stored_versions
 from cil.config.usage import with_neutral
 from cil.engine.metrics import figure_name, headline
@@ -189,6 +189,7 @@ def read_run(folder: Path) -> Run | Excluded:
         result = _json(folder / "result.json")
         _check_result(result)
         settings = _config(folder / "config.yaml")
+        _check_settings(result, settings)
         metrics = folder / "metrics.jsonl"
         try:
             curves = read_curves(metrics) if metrics.is_file() else None
@@ -206,6 +207,16 @@ def read_run(folder: Path) -> Run | Excluded:
     except ValueError as error:
         return Excluded(folder, str(error))
     return run
+
+
+def _check_settings(result: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Raises ValueError where result and settings are not of one run."""
+    try:
+        reason = contradiction(result, unflatten(settings))
+    except (KeyError, TypeError, ValueError):
+        return  # a configuration that this program cannot read: compared by what it says
+    if reason is not None:
+        raise ValueError(reason)
 
 
 def _check_whole(curves: Curves, settings: dict[str, Any], tasks: list[dict[str, Any]]) -> None:

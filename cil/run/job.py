@@ -14,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cil.config.class_list import hash_of_result, names_hash
+from cil.config.locations import check_place
 from cil.errors import ConfigError, DataError
 from cil.planning.plan import Job, Plan, job_from_composed
 from cil.planning.resolvers import register
@@ -81,8 +82,11 @@ class SingleRunFailed(BaseException):
 
 def continue_run(job: Job, folder: Path) -> float | None:
     """Go on with the run in `folder`; a finished one can still be given other tags and notes."""
-    if read_status(folder).get("state") == "finished" and retag(folder, job.config):
-        print(f"{folder}: has the new tags and notes", flush=True)
+    if read_status(folder).get("state") == "finished":
+        if retag(folder, job.config):
+            print(f"{folder}: has the new tags and notes", flush=True)
+        if (name := stored_config("resume", str(folder))["name"]) != job.config.name:
+            print(f"{folder}: is finished and keeps the name {name!r}", flush=True)
     return _run(job, folder, resume=True)
 
 
@@ -114,7 +118,10 @@ def start_run(planned: Plan, folder: Path | None) -> Path:
 
 
 def _new_folder(job: Job) -> Path:
-    return Path("outputs") / job.config.name / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(3)}"
+    """A place for a run that nobody named one for. Raises ConfigError where none can be made."""
+    folder = Path("outputs") / job.config.name / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(3)}"
+    check_place("hydra.run.dir", folder)
+    return folder
 
 
 def refuse_edited_list(job: Job, source: Path) -> None:

@@ -71,10 +71,16 @@ class StoredRun:
         """The records of metrics.jsonl, a last line that is still being written left out. Raises DataError."""
         path = self.path / "metrics.jsonl"
         try:
-            lines = path.read_text(encoding="utf-8").split("\n")
-            return [json.loads(line) for line in lines[:-1] if line]
+            lines = path.read_text(encoding="utf-8").split("\n")[:-1]
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read: {error}") from None
+        records = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                records += [json.loads(line)] if line else []
+            except ValueError as error:
+                raise DataError(f"{path}: line {number} cannot be read: {error}") from None
+        return records
 
     def check_task(self, task: int | None) -> int:
         """The task's number; None is the last one. Raises ConfigError for one that the run does not have."""

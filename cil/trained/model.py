@@ -114,6 +114,14 @@ def load_model(run: StoredRun, task: int | None = None) -> TrainedModel:
 
 def read_model(run: StoredRun, task: int) -> Mapping[str, Any]:
     """What was kept after a task, with `method` and `task_end`. Raises ConfigError and DataError."""
+    try:
+        return read_checkpoint(kept_model(run, task))
+    except DamagedCheckpoint as error:
+        raise DataError(str(error)) from None
+
+
+def kept_model(run: StoredRun, task: int) -> Path:
+    """The file of the network after a task. Raises ConfigError where it was not kept."""
     kept = _models(run)
     if task not in kept:
         there = ", ".join(map(str, sorted(kept))) or "none"
@@ -121,10 +129,7 @@ def read_model(run: StoredRun, task: int) -> Mapping[str, Any]:
             f"task: {run.path} has not kept its network after task {task}; kept: {there} (checkpoint.keep_tasks=true "
             "keeps all)"
         )
-    try:
-        return read_checkpoint(kept[task])
-    except DamagedCheckpoint as error:
-        raise DataError(str(error)) from None
+    return kept[task]
 
 
 def kept_tasks(run: StoredRun) -> list[int]:

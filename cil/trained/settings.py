@@ -1,18 +1,20 @@
 """Settings of a finished run that may differ when it is looked at again: where the images are, and what computes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from cil.config.effective import launch_folder
-from cil.config.names import show
+from cil.config.names import show, suggestion
 from cil.config.packs import pack_head
+from cil.config.ranges import check_ranges
 from cil.config.schema import RunConfig
 from cil.config.typed import plain, typed
 from cil.config.usage import flat, put
 from cil.errors import ConfigError
+from cil.planning.validate import check_device
 
 LOOKED_AT_AGAIN = ("dataset.root", "dataset.num_workers", "device", "trainer.eval_batch_size")
 
@@ -32,22 +34,27 @@ def parse_settings(arguments: list[str], own: Mapping[str, Any]) -> tuple[dict[s
     return chosen, others
 
 
-def with_settings(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+def with_settings(config: RunConfig, values: Mapping[str, Any], own: Iterable[str] = ()) -> RunConfig:
     """The run's settings with some of LOOKED_AT_AGAIN replaced.
 
     With another `dataset.root`, files and pack may stand for each other where their test images are equal.
-    Raises ConfigError for any other key, and where the images at `dataset.root` are not equal.
+    own: further keys that the command takes, for the message. Raises ConfigError for any other key, for a value that
+    its key does not allow, and where the images at `dataset.root` are not equal.
     """
     changed = plain(config)
     known = flat(changed)
     for key, value in values.items():
         if key not in LOOKED_AT_AGAIN:
-            what = "is unknown"
+            valid = suggestion(key, (*own, *LOOKED_AT_AGAIN))
             if key in known:
-                what = f"the run was trained with {show(known[key])}, and is looked at as it is"
-            raise ConfigError(f"{key}: {what}; valid: {', '.join(LOOKED_AT_AGAIN)}")
+                trained = f"the run was trained with {show(known[key])}, and is looked at as it is"
+                raise ConfigError(f"{key}: {trained}; {valid}")
+            raise ConfigError(f"{key}: is unknown; {valid}")
         put(changed, key, value)
     again = typed(changed)
+    check_ranges(again)
+    if "device" in values:
+        check_device(again.device)
     if again.dataset.root is not None and "dataset.root" in values:
         _settle_pack(again, again.dataset.root)
     return again

@@ -49,10 +49,12 @@ def test_accuracy_of_each_class_agrees_with_the_confusion_counts(evaluated):
     assert np.array_equal(counts, cil.load(evaluated).confusion(head="nme").counts)
 
 
-def test_an_earlier_task_and_chosen_parts(evaluated):
-    record = cil.load(evaluated).evaluate(task=2, parts=["calibration"])
+def test_an_earlier_task_and_chosen_parts(evaluated, capsys):
+    assert main([str(evaluated), "task=2", "parts=calibration"]) == 0
+    record = json.loads((evaluated / "evaluation.json").read_text())
 
     assert record["task"] == 2 and len(record["classes"]) == 5
+    assert "evaluation.json: of another task or another version; replaced" in capsys.readouterr().err
     assert "calibration" in record and not {"matrices", "drift", "probe", "corruptions"} & record.keys()
 
 
@@ -75,7 +77,8 @@ def test_a_changed_network_is_noticed(finished: Finished, tmp_path, capsys):
         (["embedding=pca"], "embedding: pca"),
         (["probe_images=0"], "probe_images: 0"),
         (["seed=4"], "seed: the run was trained with 1993"),
-        (["dataset.rot=x"], "dataset.rot: is unknown; valid: .*dataset.root"),
+        (["dataset.rot=x"], "dataset.rot: is unknown; did you mean dataset.root\\? valid: task, parts, "),
+        (["device=gpu"], "device: 'gpu' is unknown; valid: auto, cpu"),
         (["--all"], "--all: is not KEY=VALUE"),
     ],
 )

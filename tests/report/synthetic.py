@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from cil.config.identity import run_id
+from cil.config.parts import stored_versions
 from cil.engine.metrics import AccuracyHistory, mean
 from cil.records.folder import plain
 
@@ -124,7 +125,8 @@ def write_run(
         }
         for i in range(len(matrix))
     ]
-    content = {"schema_version": 1, "config_id": run_id(made), "name": made["name"]} | accuracies(matrix)
+    versions = stored_versions(result or {}, made) if "part_versions" in (result or {}) else None
+    content = {"schema_version": 1, "config_id": run_id(made, versions), "name": made["name"]} | accuracies(matrix)
     content |= {"tasks": tasks, "class_order": classes, "class_list": None, "seconds": 3600.0 + made["seed"]}
     content |= {"versions": {"cil": "0.1.0", "torch": "2.14"}, "git_commit": "a" * 40, "device": {"name": "x86"}}
     state = {"state": "finished", "pid": 1, "host": "somewhere", "started": f"2026-01-01T00:00:{made['seed']:02d}"}

@@ -73,6 +73,7 @@ def test_options_without_value_do_not_swallow_the_path(folder: Path, capsys: pyt
         (["x", "--format", "pdf"], "--format: 'pdf' is unknown; valid: terminal, html"),
         (["x", "--allow", "everything"], "--allow: 'everything' is unknown; valid: all, class_order"),
         (["x", "--figures", "file"], "--figures: file: is not a folder"),
+        (["file"], "file: is not a folder; valid: the folder of a run"),
         (["x", "--out", "file"], "--out: file: is not a folder"),
         (["diff", "a"], "diff takes two runs"),
         (["diff", "a", "b"], "a: is no run"),

@@ -85,9 +85,15 @@ def test_numbers_sort_by_value() -> None:
 
 def test_problems_that_look_alike_have_titles_of_their_own(tmp_path: Path) -> None:
     write_run(tmp_path / "a", seed=1)
-    write_run(tmp_path / "b", seed=2, trainer__max_tasks=3)
+    write_run(tmp_path / "b", seed=2, split__sizes=[2, 2, 2])
     titles = [problem.title for problem in problems_of(tmp_path)]
-    assert len(set(titles)) == 2 and any("trainer.max_tasks=3" in title for title in titles)
+    assert titles == [f"digits, 3 tasks of 2 classes (split.sizes={sizes})" for sizes in ("null", "[2, 2, 2]")]
+
+
+def test_tasks_that_max_tasks_does_not_cut_are_the_same_problem(tmp_path: Path) -> None:
+    for seed, most in enumerate((None, 3, 9)):
+        write_run(tmp_path / str(most), seed=seed, trainer__max_tasks=most)
+    assert [len(group.runs) for group in problem_of(tmp_path).groups] == [3]
 
 
 def test_a_run_that_trained_in_micro_batches_is_no_repeat(tmp_path: Path) -> None:

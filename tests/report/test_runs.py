@@ -107,6 +107,15 @@ def test_missing_files(tmp_path: Path) -> None:
     assert isinstance(read_run(other), Run)  # a copied result.json still counts, without curves
 
 
+def test_settings_that_are_not_those_of_the_result(tmp_path: Path) -> None:
+    """Somebody edited config.yaml: the figures would be told of settings that they are not of."""
+    folder = write_run(tmp_path / "a", seed=1, result={"part_versions": {"optimizer": 2}})
+    assert isinstance(read_run(folder), Run)  # of an earlier program, but of one piece
+    path = folder / "config.yaml"
+    path.write_text(path.read_text().replace("\nseed: 1\n", "\nseed: 7\n"))
+    assert reason(folder).startswith("config.yaml holds other settings (identity ")
+
+
 def test_paths_that_hold_nothing(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="no run found"):
         find_runs([tmp_path])

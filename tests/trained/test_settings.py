@@ -40,6 +40,20 @@ def test_the_place_of_the_images_may_change_and_what_was_trained_may_not():
         with_settings(RunConfig(), {"optimizer.lr": 3.0})
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("device", "gpu", "device: 'gpu' is unknown; valid: auto, cpu, cuda, cuda:N"),
+        ("trainer.eval_batch_size", 0, "trainer.eval_batch_size: 0 is out of range"),
+        ("dataset.num_workers", -1, "dataset.num_workers: -1 is out of range"),
+        ("prts", "matrix", r"prts: is unknown; did you mean parts\? valid: parts, dataset.root"),
+    ],
+)
+def test_a_value_that_its_key_does_not_take(key: str, value, message: str):
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        with_settings(RunConfig(), {key: value}, own=("parts",))
+
+
 @pytest.fixture(scope="module")
 def roots(tmp_path_factory):
     """The same images as files and as packs."""
