@@ -12,7 +12,7 @@ from typing import Any
 
 import hydra
 
-from cil.config.locations import config_dir
+from cil.config.locations import check_place, config_dir
 from cil.distributed.launch import launched
 from cil.errors import ConfigError, DataError
 from cil.planning.plan import VERSION_BASE, Plan, plan
@@ -74,6 +74,7 @@ def _start(planned: Plan) -> int:
 
         print(probe(planned))
         return 0
+    _check_places(planned)
     if planned.grid:
         if planned.rerun is not None:
             for job in planned.jobs:
@@ -93,6 +94,15 @@ def _start(planned: Plan) -> int:
     else:
         _hydra(planned)
     return 0
+
+
+def _check_places(planned: Plan) -> None:
+    """Raises ConfigError where the folder of a run cannot be made."""
+    if planned.place is not None and not planned.show:
+        check_place(planned.place, "choose another place with hydra.run.dir=DIR")
+    for job in planned.jobs if planned.grid else ():
+        if job.folder is not None:
+            check_place(job.folder, "choose another place with hydra.sweep.dir=DIR")
 
 
 def _hydra(planned: Plan) -> None:

@@ -229,3 +229,21 @@ def test_the_wheel_runs_from_an_empty_folder(tmp_path):
     assert process.returncode == 0, process.stderr
     assert str(site) in process.stdout.splitlines()[0]
     assert only_folder(empty / "outputs" / "smoke").joinpath("result.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place", "key"),
+    [
+        (["name=x"], "outputs/x/", "hydra.run.dir"),
+        (["-m", "name=x", "seed=1,2"], "outputs/sweeps/x/", "hydra.sweep.dir"),
+        (["hydra.run.dir=outputs"], "outputs: ", "hydra.run.dir"),
+    ],
+)
+def test_a_file_where_a_folder_has_to_be_is_told_before_anything_starts(tmp_path, arguments, place, key):
+    (tmp_path / "outputs").touch()
+    process = train(*arguments, cwd=tmp_path)
+    assert process.returncode == 2
+    assert process.stderr.startswith(f"configuration error: {place}")
+    expected = f"cannot be made, {tmp_path / 'outputs'} is no folder; choose another place with {key}=DIR\n"
+    assert process.stderr.endswith(expected)
+    assert train(*arguments, "dry_run=true", cwd=tmp_path).returncode == 0, "it makes no folder"

@@ -50,7 +50,7 @@ def _folders(paths: str | Path | Iterable[str | Path]) -> list[Path]:
             found.append(Path(text))
             continue
         folders = [path for path in map(Path, sorted(glob.glob(text, recursive=True))) if path.is_dir()]
-        outer = [path for path in folders if not any(other in path.parents for other in folders)]
+        outer = [path for path in folders if set(folders).isdisjoint(path.parents)]
         matches = [path for path in outer if run_folders(path)]
         if not matches:
             raise ConfigError(f"{one}: matches no folder with a run")

@@ -7,6 +7,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from cil import __version__
 from cil.config.class_list import names_hash
 from cil.config.methods import available_methods
 from cil.config.parts import FIRST, part_versions, stored_versions
@@ -50,12 +51,21 @@ def run_id(effective: dict[str, Any], versions: Mapping[str, Any] | None = None)
 def contradiction(result: Mapping[str, Any], effective: dict[str, Any]) -> str | None:
     """Why a result.json cannot be of the configuration that lies beside it: somebody edited or exchanged one of them.
 
-    None: it can. What 0.1.0 wrote, and a class list whose file may have moved, are not judged.
+    None: it can, or this program cannot know: it judges neither what another version wrote, whose identities may rest
+    on other keys, nor a method it does not have, nor a class list, whose file may have moved.
     """
-    noted = result.get("config_id")
-    if noted is None or not isinstance(result.get("part_versions"), dict) or effective["dataset"]["class_list"]:
+    try:
+        noted, version, method = result["config_id"], result["versions"]["cil"], effective["method"]["name"]
+        if (
+            version != __version__
+            or not result["part_versions"]
+            or method not in available_methods()
+            or effective["dataset"]["class_list"]
+        ):
+            return None
+        found = run_id(effective, stored_versions(result, effective))
+    except (ConfigError, KeyError, TypeError, ValueError):
         return None
-    found = run_id(effective, stored_versions(result, effective))
     if found == noted:
         return None
     return f"config.yaml holds other settings (identity {found}) than those that result.json is of ({noted})"

@@ -15,12 +15,12 @@ def config_dir() -> Path:
     raise FileNotFoundError(f"no configuration files in {package / 'conf'} or {package.parent / 'conf'}")
 
 
-def check_place(key: str, folder: Path) -> None:
-    """Whether a run's folder can be made, or is there. Raises ConfigError naming `key`, which chooses another place."""
+def check_place(folder: Path, advice: str) -> None:
+    """Whether a folder is there or can be made. Raises ConfigError. advice: how another one is chosen."""
     there = folder.absolute()
     while not os.path.lexists(there):
         there = there.parent
     if not there.is_dir():
-        raise ConfigError(f"{key}: {folder} cannot be made, {there} is a file; move it, or choose another {key}")
+        raise ConfigError(f"{folder}: cannot be made, {there} is no folder; {advice}")
     if there != folder.absolute() and not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigError(f"{key}: {folder} cannot be made, {there} is not writable; choose another {key}")
+        raise ConfigError(f"{folder}: cannot be made, {there} cannot be written to; {advice}")

@@ -1,6 +1,7 @@
 """The value rules that look at one key alone, as they stand beside it in the schema."""
 
 import math
+from collections.abc import Collection
 
 from cil.config.keys import WHERE_USED
 from cil.config.names import describe_type, key_types, show
@@ -10,10 +11,15 @@ from cil.config.usage import key_facts, why_unused
 from cil.errors import ConfigError
 
 
-def check_ranges(config: RunConfig) -> None:
-    """Raises ConfigError for the first value that its key does not allow, NaN and infinity included."""
+def check_ranges(config: RunConfig, only: Collection[str] | None = None) -> None:
+    """Raises ConfigError for the first value that its key does not allow, NaN and infinity included.
+
+    only: these keys alone.
+    """
     known = key_facts(config.method.name)
     for key, value in flat(plain(config)).items():
+        if only is not None and key not in only:
+            continue
         rule = known[key].get("rule")
         for entry in value if isinstance(value, list) else [value]:
             if isinstance(entry, float) and not math.isfinite(entry):

@@ -67,7 +67,7 @@ def evaluate_run(
     earlier = _earlier(run, record)
     if earlier is None:
         if (run.path / FILE).is_file():
-            say(f"{run.path / FILE}: of another task or another version; replaced")
+            say(f"{run.path / FILE}: an evaluation of another task, or by another version of the code, is replaced")
         for path in [*folder.glob("*.svg"), *folder.glob("*.png"), folder / "arrays.npz"]:
             path.unlink(missing_ok=True)
     else:

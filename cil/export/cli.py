@@ -37,5 +37,5 @@ def _export(run: StoredRun, words: list[str]) -> None:
     from cil.export.export import export_run  # needs torch
 
     folder = None if own["folder"] is None else Path(str(own["folder"])).expanduser()
-    check_place("folder", folder or run.path / "export")
+    check_place(folder or run.path / "export", "choose another place with folder=DIR")
     export_run(run, folder, [str(one).strip() for one in formats], own["task"], say=print)

@@ -14,7 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from cil.config.effective import effective
 from cil.config.launch import LaunchConfig
-from cil.config.locations import check_place
 from cil.config.schema import RunConfig
 from cil.config.typed import plain
 from cil.errors import ConfigError
@@ -51,6 +50,8 @@ class Plan:
     """Of a sweep: which jobs are one run because they train alike."""
     argv: list[str] = field(default_factory=list)
     """The command line for Hydra: `~/` in values replaced by the home folder, which Hydra cannot read."""
+    place: Path | None = None
+    """Of a single run: where it will be, but for the time in the name."""
     resume: Path | None = None
     """Folder of the run that the one job continues."""
     rerun: Path | None = None
@@ -101,18 +102,15 @@ def plan(argv: list[str], look_for_data: bool = True) -> Plan:
             return _sweep_plan(loader, checker, composed, arguments)
         checker.refuse_sweep(overrides)
         check_experiments(loader, overrides)
-        check_place("hydra.run.dir", Path(str(composed.hydra.run.dir)))  # raises for a wrong interpolation too
+        place = Path(str(composed.hydra.run.dir))  # raises for a wrong interpolation
         job = job_from_composed(composed, _task_overrides(overrides), written_keys(overrides), look_for_data)
-        return Plan([job], warnings=job.warnings, argv=arguments.argv, launch=launch)
+        return Plan([job], warnings=job.warnings, argv=arguments.argv, launch=launch, place=place)
 
 
 def _sweep_plan(loader: ConfigLoader, checker: OverrideChecker, composed: DictConfig, arguments: Arguments) -> Plan:
     check_direction(composed)
     known = is_grid(composed)
     grid = distinct(list(grid_jobs(loader, checker, composed)), merge=known)
-    for job in grid.jobs:
-        if job.folder is not None:
-            check_place("hydra.sweep.dir", job.folder)
     return Plan(
         grid.jobs,
         multirun=True,

@@ -64,9 +64,9 @@ def refuse_edited(folder: Path, stored: dict[str, Any]) -> None:
     """Raises ConfigError where a finished run's config.yaml is not that of its result any more."""
     try:
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        reason = contradiction(result, stored)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError):
         return  # not finished, or damaged: looking at the folder will tell
+    reason = contradiction(result, stored)
     if reason is not None:
         raise ConfigError(f"resume: {folder}: {reason}; put the run's own file back, or start anew with rerun={folder}")
 

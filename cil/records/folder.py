@@ -175,7 +175,7 @@ def read_status(folder: Path) -> dict[str, Any]:
     path = folder / "status.json"
     try:
         status = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
     return status if isinstance(status, dict) else {}
 

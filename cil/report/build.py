@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cil.config.identity import NOT_IN_IDENTITY
-from cil.config.names import suggestion
+from cil.config.names import nearest
 from cil.report.across import across_problems, published
 from cil.report.baseline import choose_baselines
 from cil.report.batches import batch_table, batch_warnings, pairs_by_batch
@@ -92,10 +92,14 @@ def _check_factors(problems: Sequence[Problem], factors: Sequence[str]) -> None:
     keys = {key for problem in problems for group in problem.groups for key in group.settings}
     valid = keys | {key.partition(".")[0] for key in keys} | {key.rpartition(".")[2] for key in keys}
     for factor in factors:
-        if factor not in valid and problems:
-            raise ReportError(f"--factor: {factor!r} is no key of these runs; {suggestion(factor, sorted(keys))}")
         if factor in NOT_IN_IDENTITY:
             raise ReportError(f"--factor: {factor} changes no result, so it is no factor")
+        if factor == "trainer.max_tasks":
+            raise ReportError(f"--factor: {factor} makes runs of another number of tasks, which are not compared")
+        if factor not in valid and problems:
+            close = nearest(factor, sorted(valid))
+            hint = f"; did you mean {close}?" if close else ""
+            raise ReportError(f"--factor: {factor!r} is no key of these runs{hint}")
 
 
 def _lay_out(report: Report, request: Request, warnings: Sequence[str], extra: _Extra) -> None:

@@ -27,9 +27,8 @@ Unit = tuple[Any, str]
 HOLDOUT = "dataset.holdout_per_class"
 PACK = "dataset.pack_side"
 _PROBLEM_KEYS = ("dataset.name", "dataset.source", "dataset.classes", HOLDOUT, PACK, "split")
-"""Beside the number of tasks, so that it does not matter whether trainer.max_tasks or the split led to it. A holdout is
-one of them: runs with it train on fewer images and are ranked by other ones. So is a pack: its crops come from smaller
-images."""
+"""Beside the number of tasks that were learned, whether trainer.max_tasks led to it or not. A holdout is one of them:
+runs with it train on fewer images and are ranked by other ones. So is a pack: its crops come from smaller images."""
 
 
 @dataclass(eq=False)
@@ -141,12 +140,12 @@ def _find_twins(problem: Problem) -> None:
 
 
 def _tell_apart(problems: Sequence[Problem]) -> None:
-    """Titles of their own for problems that look alike: other splits can lead to the same tasks."""
+    """Titles of their own for problems that look alike, by the keys in which they differ."""
     counts = Counter(problem.title for problem in problems)
     for title in [title for title, count in counts.items() if count > 1]:
         alike = [problem for problem in problems if problem.title == title]
         settings = [problem.finished[0].settings for problem in alike]
-        keys = [key for key in settings[0] if covered(key, ("split",))]
+        keys = dict.fromkeys(key for one in settings for key in one if covered(key, _PROBLEM_KEYS))
         differing = [key for key in keys if len({frozen(one.get(key)) for one in settings}) > 1]
         for problem, own in zip(alike, settings, strict=True):
             problem.title += f" ({', '.join(f'{key}={show_setting(own.get(key))}' for key in differing)})"

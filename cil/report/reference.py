@@ -41,8 +41,9 @@ class Reference:
     groups: list[ReferenceGroup]
 
     def for_problem(self, problem: Problem) -> list[ReferenceGroup]:
-        """The published settings with the same data set and split."""
-        ours = problem.groups[0].settings
+        """The published settings with the same data set, split and tasks."""
+        run = problem.finished[0]
+        ours = run.settings | {"trainer.max_tasks": run.cut_after}
         keys = ("dataset.name", "split.base", "split.increment", "trainer.max_tasks")
         return [group for group in self.groups if all(group.settings.get(key) == ours.get(key) for key in keys)]
 

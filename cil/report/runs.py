@@ -84,6 +84,12 @@ class Run:
         return sha256(json.dumps(self.result["class_order"]).encode()).hexdigest()[:8]
 
     @property
+    def cut_after(self) -> int | None:
+        """The task after which trainer.max_tasks ended a longer stream; None where all classes were learned."""
+        tasks = self.result["tasks"]
+        return len(tasks) if sum(task.get("size", 0) for task in tasks) < len(self.result["class_order"]) else None
+
+    @property
     def unit(self) -> tuple[Any, str]:
         """What runs of two variants are paired by: seed and class order."""
         return self.seed, self.order
@@ -189,7 +195,9 @@ def read_run(folder: Path) -> Run | Excluded:
         result = _json(folder / "result.json")
         _check_result(result)
         settings = _config(folder / "config.yaml")
-        _check_settings(result, settings)
+        reason = contradiction(result, unflatten(settings))
+        if reason is not None:
+            raise ValueError(reason)
         metrics = folder / "metrics.jsonl"
         try:
             curves = read_curves(metrics) if metrics.is_file() else None
@@ -207,16 +215,6 @@ def read_run(folder: Path) -> Run | Excluded:
     except ValueError as error:
         return Excluded(folder, str(error))
     return run
-
-
-def _check_settings(result: dict[str, Any], settings: dict[str, Any]) -> None:
-    """Raises ValueError where result and settings are not of one run."""
-    try:
-        reason = contradiction(result, unflatten(settings))
-    except (KeyError, TypeError, ValueError):
-        return  # a configuration that this program cannot read: compared by what it says
-    if reason is not None:
-        raise ValueError(reason)
 
 
 def _check_whole(curves: Curves, settings: dict[str, Any], tasks: list[dict[str, Any]]) -> None:

@@ -46,7 +46,7 @@ def unflatten(settings: Settings) -> dict[str, Any]:
 def of_identity(settings: Settings, shares: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """The settings that can change a result. Those of the tasks that a branch inherited (`shares`) are one of them,
     `branch`, without their seeds: branches off runs that differ in nothing else belong together. Where training ended
-    (trainer.max_tasks) is none: the number of tasks of a result tells it, whichever key led to it.
+    (trainer.max_tasks) is none: the number of tasks of a result tells it.
     """
     left_out = (*NOT_IN_IDENTITY, "branch", "trainer.max_tasks")
     own = {key: value for key, value in settings.items() if not covered(key, left_out)}

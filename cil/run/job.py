@@ -111,6 +111,7 @@ def start_run(planned: Plan, folder: Path | None) -> Path:
     if planned.rerun is not None:
         refuse_edited_list(job, planned.rerun)
     given, folder = folder is not None, folder or _new_folder(job)
+    check_place(folder, "choose another folder")
     refuse_foreign(folder)
     with _removed_if_unused(folder):
         _run(job, folder, resume=given)
@@ -120,7 +121,7 @@ def start_run(planned: Plan, folder: Path | None) -> Path:
 def _new_folder(job: Job) -> Path:
     """A place for a run that nobody named one for. Raises ConfigError where none can be made."""
     folder = Path("outputs") / job.config.name / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(3)}"
-    check_place("hydra.run.dir", folder)
+    check_place(folder, "runs go to outputs/NAME in the present folder")
     return folder
 
 

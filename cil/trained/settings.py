@@ -52,7 +52,7 @@ def with_settings(config: RunConfig, values: Mapping[str, Any], own: Iterable[st
             raise ConfigError(f"{key}: is unknown; {valid}")
         put(changed, key, value)
     again = typed(changed)
-    check_ranges(again)
+    check_ranges(again, values)
     if "device" in values:
         check_device(again.device)
     if again.dataset.root is not None and "dataset.root" in values:

@@ -35,6 +35,12 @@ def overrides_of(name: str) -> list[str]:
     return given if any(text.startswith("trainer.batch_size") for text in given) else [*given, "trainer.batch_size=10"]
 
 
+def steps_of(count: int, source: Path, target: Path) -> dict[str, Any]:
+    """What the step of each case in `source` makes in `count` processes."""
+    in_processes("tests.distributed.steps", count, str(source), str(target), output=target)
+    return torch.load(target, weights_only=True)
+
+
 @pytest.fixture(scope="module")
 def states(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where each case starts from: what one process came to."""
@@ -52,9 +58,7 @@ def alone(states: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.faults)])
 def several(request: pytest.FixtureRequest, states: Path) -> dict[str, Any]:
     """The same step of 2 and of 3 processes."""
-    target = states.with_name(f"{request.param}.pt")
-    in_processes("tests.distributed.steps", request.param, str(states), str(target), output=target)
-    return torch.load(target, weights_only=True)
+    return steps_of(request.param, states, states.with_name(f"{request.param}.pt"))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -79,7 +83,7 @@ def named(group: dict[str, Any]) -> list[tuple[str, torch.Tensor]]:
 
 @pytest.mark.faults
 def test_a_step_is_the_same_bits_every_time(states):
-    first, again = (in_processes(2, states, states.with_name(f"{name}.pt")) for name in ("once", "again"))
+    first, again = (steps_of(2, states, states.with_name(f"{name}.pt")) for name in ("once", "again"))
     for name, step in first.items():
         for key, value in step["network"].items():
             assert torch.equal(value, again[name]["network"][key]), (name, key)

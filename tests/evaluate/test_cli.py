@@ -54,7 +54,7 @@ def test_an_earlier_task_and_chosen_parts(evaluated, capsys):
     record = json.loads((evaluated / "evaluation.json").read_text())
 
     assert record["task"] == 2 and len(record["classes"]) == 5
-    assert "evaluation.json: of another task or another version; replaced" in capsys.readouterr().err
+    assert "evaluation.json: an evaluation of another task, or by another version" in capsys.readouterr().err
     assert "calibration" in record and not {"matrices", "drift", "probe", "corruptions"} & record.keys()
 
 

@@ -14,7 +14,6 @@ import yaml
 import cil
 from cil.config.identity import run_id
 from cil.config.typed import plain
-from cil.errors import ConfigError
 from cil.planning.plan import composed_config, plan
 from tests.planning.helpers import one
 
@@ -166,7 +165,6 @@ def run_python(code, *arguments, cwd=None):
 PREFLIGHT = """
 import json, sys
 from cil.planning.plan import compose_jobs
-from cil.errors import ConfigError
 try:
     found = [str(job.folder) for job in compose_jobs(sys.argv[1:])]
 except ConfigError as error:
@@ -221,23 +219,6 @@ def test_hydra_starts_exactly_the_planned_jobs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     started = [tuple(line.split()) for line in done.stdout.splitlines()]
     assert started == [(job.run_id, str(tmp_path / job.folder)) for job in plan(arguments).jobs]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["name=x"], "hydra.run.dir: outputs/x/"),
-        (["-m", "name=x", "seed=1,2"], "hydra.sweep.dir: outputs/sweeps/x/"),
-        (["hydra.run.dir=outputs"], "hydra.run.dir: outputs cannot be made"),
-    ],
-)
-def test_a_file_where_a_folder_has_to_be_is_refused_before_anything_starts(arguments, message, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "outputs").touch()
-    with pytest.raises(ConfigError) as caught:
-        plan(arguments)
-    assert str(caught.value).startswith(message)
-    assert f"cannot be made, {tmp_path / 'outputs'} is a file; move it, or choose another" in str(caught.value)
 
 
 def test_what_max_tasks_does_not_cut_is_told():

@@ -5,6 +5,7 @@ import json
 import pytest
 import yaml
 
+import cil
 from cil.config.parts import part_versions
 from cil.config.presets import PRESETS
 from cil.config.typed import to_yaml
@@ -117,6 +118,7 @@ def test_a_finished_run_whose_settings_were_edited_is_refused(store):
     folder = store("loss=ant", "seed=3")
     job = one("loss=ant", "seed=3")
     recorded = {"config_id": job.run_id, "part_versions": part_versions(job.effective)}
+    recorded["versions"] = {"cil": cil.__version__}
     (folder / "result.json").write_text(json.dumps(recorded))
     assert plan([f"resume={folder}"]).resume == folder
     path = folder / "config.yaml"
@@ -125,8 +127,9 @@ def test_a_finished_run_whose_settings_were_edited_is_refused(store):
     assert message.startswith(f"resume: {folder}: config.yaml holds other settings (identity ")
     assert f"than those that result.json is of ({job.run_id})" in message
     assert plan([f"rerun={folder}"]).jobs[0].config.seed == 4
-    (folder / "result.json").write_text("{")
-    assert plan([f"resume={folder}"]).resume == folder
+    for unknown in (json.dumps(recorded | {"versions": {"cil": "0.9.0"}}), "{}", "{"):
+        (folder / "result.json").write_text(unknown)
+        assert plan([f"resume={folder}"]).resume == folder
 
 
 def test_what_alters_no_result_may_change(store):

@@ -8,7 +8,7 @@ import pytest
 from cil.report.errors import ReportError
 from cil.report.reference import SHIPPED, read_reference
 from tests.report.helpers import report_of, table
-from tests.report.synthetic import INFONCE, write_group
+from tests.report.synthetic import INFONCE, flat_matrix, write_group, write_run
 
 
 def test_the_shipped_file_holds_five_seeds_of_the_main_pair() -> None:
@@ -33,6 +33,24 @@ def test_nearest_published_settings(tmp_path: Path) -> None:
     rows = table(report_of(tmp_path, reference=path), "Beside published figures")
     assert [row["group"] for row in rows] == ["run", "minus published: theirs", "published: theirs", "published: far"]
     assert (rows[0]["last"], rows[1]["last"], rows[1][""]) == ("52.00 ± 1.41", "+2.00", "differs in optimizer.lr")
+
+
+@pytest.mark.parametrize(("most", "learned", "beside"), [(None, 3, "whole"), (9, 3, "whole"), (2, 2, "cut")])
+def test_runs_stand_beside_those_of_as_many_tasks(tmp_path: Path, most: int | None, learned: int, beside: str) -> None:
+    """Where a stream of three tasks was cut counts, not how trainer.max_tasks was written."""
+    shared = {"dataset.name": "digits", "split.base": 2, "split.increment": 2, "loss.name": "infonce"}
+    entries = [
+        {"label": name, "settings": shared | {"trainer.max_tasks": after}, "figures": {"last_top1": 50.0}}
+        for name, after in (("whole", None), ("cut", 2))
+    ]
+    path = tmp_path / "ref.json"
+    path.write_text(json.dumps({"title": "T", "entries": entries}))
+    whole = flat_matrix(50.0, tasks=3)
+    stream = {"class_order": list(range(6))}
+    write_run(tmp_path / "ours", whole[:learned], result=stream, **INFONCE, trainer__max_tasks=most)
+    rows = table(report_of(tmp_path / "ours", reference=path), "Beside published figures")
+    assert [row["group"] for row in rows if "published: " in row["group"]][-1] == f"published: {beside}"
+    assert not any("published" in row["group"] and beside not in row["group"] for row in rows)
 
 
 @pytest.mark.parametrize("content", ["{", "{}", '{"title": "T", "entries": [{}]}', "[]"])

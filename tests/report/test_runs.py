@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import cil
 from cil.report.errors import ReportError
 from cil.report.runs import Excluded, Run, code_version, find_runs, read_run
 from tests.report.synthetic import write_run
@@ -109,11 +110,18 @@ def test_missing_files(tmp_path: Path) -> None:
 
 def test_settings_that_are_not_those_of_the_result(tmp_path: Path) -> None:
     """Somebody edited config.yaml: the figures would be told of settings that they are not of."""
-    folder = write_run(tmp_path / "a", seed=1, result={"part_versions": {"optimizer": 2}})
-    assert isinstance(read_run(folder), Run)  # of an earlier program, but of one piece
+    result = {"part_versions": {"optimizer": 2}, "versions": {"cil": cil.__version__}}
+    folder = write_run(tmp_path / "a", seed=1, result=result)
+    assert isinstance(read_run(folder), Run)  # its parts had other versions, but it is of one piece
     path = folder / "config.yaml"
-    path.write_text(path.read_text().replace("\nseed: 1\n", "\nseed: 7\n"))
+    edited = path.read_text().replace("\nseed: 1\n", "\nseed: 7\n")
+    path.write_text(edited)
     assert reason(folder).startswith("config.yaml holds other settings (identity ")
+    path.write_text(edited.replace("name: tagfex", "name: somebodys"))
+    assert isinstance(read_run(folder), Run), "a method that is not here: nobody can know"
+    later = write_run(tmp_path / "b", seed=1, result=result | {"versions": {"cil": "9.0.0"}})
+    (later / "config.yaml").write_text(edited)
+    assert isinstance(read_run(later), Run), "what another version wrote is not judged"
 
 
 def test_paths_that_hold_nothing(tmp_path: Path) -> None:
