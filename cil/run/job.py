@@ -111,8 +111,8 @@ def start_run(planned: Plan, folder: Path | None) -> Path:
     if planned.rerun is not None:
         refuse_edited_list(job, planned.rerun)
     given, folder = folder is not None, folder or _new_folder(job)
-    check_place(folder, "choose another folder")
     refuse_foreign(folder)
+    check_place(folder, "choose another folder")
     with _removed_if_unused(folder):
         _run(job, folder, resume=given)
     return folder
