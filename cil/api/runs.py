@@ -34,7 +34,7 @@ def runs(paths: str | Path | Iterable[str | Path] = "outputs") -> "pd.DataFrame"
     for one in found.excluded:
         state = str(read_status(one.path).get("state", "unknown"))
         rows.append({"run": str(one.path), "state": state, "excluded": one.reason})
-    return pd.DataFrame(sorted(rows, key=lambda row: row["run"])).copy()  # in one piece, however many columns
+    return pd.DataFrame(sorted(rows, key=lambda row: row["run"]))
 
 
 def _folders(paths: str | Path | Iterable[str | Path]) -> list[Path]:
@@ -50,9 +50,14 @@ def _folders(paths: str | Path | Iterable[str | Path]) -> list[Path]:
             found.append(Path(text))
             continue
         folders = [path for path in map(Path, sorted(glob.glob(text, recursive=True))) if path.is_dir()]
-        outer = [path for path in folders if set(folders).isdisjoint(path.parents)]
-        matches = [path for path in outer if run_folders(path)]
+        matches = [path for path in _outermost(folders) if run_folders(path)]
         if not matches:
             raise ConfigError(f"{one}: matches no folder with a run")
         found += matches
-    return [path for path in found if not any(other in path.parents for other in found)]
+    return _outermost(found)
+
+
+def _outermost(folders: list[Path]) -> list[Path]:
+    """Those that lie below no other one."""
+    known = set(folders)
+    return [path for path in folders if known.isdisjoint(path.parents)]

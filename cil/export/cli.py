@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cil.config.locations import check_place
 from cil.errors import ConfigError
 from cil.trained.command import on_a_run
 from cil.trained.folder import StoredRun
@@ -37,5 +36,4 @@ def _export(run: StoredRun, words: list[str]) -> None:
     from cil.export.export import export_run  # needs torch
 
     folder = None if own["folder"] is None else Path(str(own["folder"])).expanduser()
-    check_place(folder or run.path / "export", "choose another place with folder=DIR")
     export_run(run, folder, [str(one).strip() for one in formats], own["task"], say=print)

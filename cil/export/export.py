@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from cil.config.locations import check_place
 from cil.errors import ConfigError
 from cil.export.card import card, facts
 from cil.export.check import check_elsewhere
@@ -34,13 +35,15 @@ def export_run(
 ) -> Path:
     """Write the files; the folder they are in (default: `export` in the run's).
 
-    say: is told of each file. Raises ConfigError for an unknown format, one whose packages are missing, or a task that
-    was not kept; DataError where a written file cannot be used without this project or gives other logits.
+    say: is told of each file. Raises ConfigError for an unknown format, one whose packages are missing, a task that was
+    not kept, or a folder that cannot be made; DataError where a written file cannot be used without this project or
+    gives other logits.
     """
     _check_formats(formats)
+    folder = run.path / "export" if folder is None else folder
+    check_place(folder, "choose another place with folder=DIR")
     model = load_model(run, task)
     number = run.check_task(task)
-    folder = run.path / "export" if folder is None else folder
     folder.mkdir(parents=True, exist_ok=True)
     network = ExportedNetwork(model)
     size = run.config.dataset.image_size

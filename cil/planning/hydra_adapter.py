@@ -27,7 +27,7 @@ class ConfigLoader(ConfigLoaderImpl):
 class _Repository(ConfigRepository):
     """Remembers what it read, and copies share it, and their sources.
 
-    Hydra copies the repository for each composition and reads every file anew: half of the time of a sweep's planning.
+    Hydra copies the repository for each composition and reads every file anew, which took a third of planning.
     """
 
     def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:

@@ -21,7 +21,7 @@ from cil.config.schema import (
 from cil.distributed.launch import launched
 from cil.errors import ConfigError
 from cil.planning.plugins import check_mirror
-from cil.planning.warn import epoch_warnings
+from cil.planning.warn import epoch_warnings, task_warnings
 
 
 def validate(config: RunConfig, look_for_data: bool = True) -> list[str]:
@@ -44,15 +44,12 @@ def validate(config: RunConfig, look_for_data: bool = True) -> list[str]:
     _check_optimizer(config)
     _check_several_processes(config.trainer)
     _check_micro_batches(config.trainer)
-    whole, most = len(_check_classes(config, look_for_data)), config.trainer.max_tasks
-    tasks = whole if most is None else min(whole, most)
+    sizes = _check_classes(config, look_for_data)
+    tasks = len(sizes[: config.trainer.max_tasks])
     _check_branch(config.branch, tasks)
     check_device(config.device)
     check_mirror(config.tracking)
-    warnings = epoch_warnings(config, tasks)
-    if most is not None and most > whole:
-        warnings.append(f"trainer.max_tasks: {most} cuts nothing off, the split has {whole} tasks")
-    return warnings
+    return [*task_warnings(config, len(sizes)), *epoch_warnings(config, tasks)]
 
 
 def _check_name(name: str) -> None:

@@ -1,9 +1,17 @@
-"""Settings in epochs that lie beyond the end of training: allowed, but worth a word."""
+"""Settings in epochs or tasks that lie beyond the end of training: allowed, but worth a word."""
 
 from collections.abc import Sequence
 
 from cil.config.schema import RunConfig, ScheduleName
 from cil.errors import ConfigError
+
+
+def task_warnings(config: RunConfig, tasks: int) -> list[str]:
+    """A line for trainer.max_tasks beyond the `tasks` that the split has."""
+    most = config.trainer.max_tasks
+    if most is None or most <= tasks:
+        return []
+    return [f"trainer.max_tasks: {most} cuts nothing off, the split has {tasks} tasks"]
 
 
 def epoch_warnings(config: RunConfig, tasks: int) -> list[str]:

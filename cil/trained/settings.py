@@ -45,11 +45,10 @@ def with_settings(config: RunConfig, values: Mapping[str, Any], own: Iterable[st
     known = flat(changed)
     for key, value in values.items():
         if key not in LOOKED_AT_AGAIN:
-            valid = suggestion(key, (*own, *LOOKED_AT_AGAIN))
+            what = "is unknown"
             if key in known:
-                trained = f"the run was trained with {show(known[key])}, and is looked at as it is"
-                raise ConfigError(f"{key}: {trained}; {valid}")
-            raise ConfigError(f"{key}: is unknown; {valid}")
+                what = f"the run was trained with {show(known[key])}, and is looked at as it is"
+            raise ConfigError(f"{key}: {what}; {suggestion(key, (*own, *LOOKED_AT_AGAIN))}")
         put(changed, key, value)
     again = typed(changed)
     check_ranges(again, values)

@@ -25,8 +25,8 @@ def trained(count: int, arguments: tuple[str, ...], folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], Path]:
-    """Runs of one process, by their arguments."""
+def alone() -> dict[tuple[str, ...], Path]:
+    """Runs of one process, by their arguments: each is trained by the first test that asks for it."""
     return {}
 
 

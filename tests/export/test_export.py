@@ -140,6 +140,7 @@ def test_onnx_gives_the_same_logits(finished: Finished, tmp_path, capsys):
         (["formats=keras"], "formats: 'keras' is unknown; valid: safetensors, program, onnx"),
         (["task=9"], "task: 9"),
         (["dataset.root=x"], "dataset.root: is unknown; valid: task, formats, folder"),
+        (["folder=/dev/null"], "/dev/null: cannot be made, /dev/null is no folder; choose another place with folder="),
     ],
 )
 def test_a_wrong_argument_is_one_line(finished: Finished, capsys, words: list[str], message: str):
