@@ -164,6 +164,7 @@ def run_python(code, *arguments, cwd=None):
 
 PREFLIGHT = """
 import json, sys
+from cil.errors import ConfigError
 from cil.planning.plan import compose_jobs
 try:
     found = [str(job.folder) for job in compose_jobs(sys.argv[1:])]
