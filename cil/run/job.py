@@ -28,7 +28,7 @@ from cil.records.folder import (
     remove_if_unused,
 )
 from cil.records.tags import retag
-from cil.run.signals import Interrupted
+from cil.run.signals import Interrupted, signals_wait
 from cil.run.table import result_table
 
 register()  # also where another process imports this module to run a job of a sweep
@@ -183,7 +183,8 @@ def _run(job: Job, folder: Path, resume: bool, show: bool = True) -> float | Non
         return objective(result)
     if not resume:
         refuse_unfinished(folder)
-    from cil.run.experiment import run_experiment  # torch takes seconds
+    with signals_wait():
+        from cil.run.experiment import run_experiment  # torch takes seconds
 
     print(f"run folder: {folder}", flush=True)
     try:

@@ -107,10 +107,11 @@ def test_a_folder_that_cannot_be_written(unfinished, small_disk):
     before = hashes(folder)
     make_read_only(small_disk)
     try:
-        for ended in (resume(folder), train(small_disk / "new")):
-            assert_clean_exit(ended, 1)
+        told = [(resume(folder), 1, "Read-only file system"), (train(small_disk / "new"), 2, "cannot be written to")]
+        for ended, code, words in told:
+            assert_clean_exit(ended, code)
             assert len(ended.stderr.strip().splitlines()) <= 3, "warnings of the configuration, and one line"
-            assert "Read-only file system" in ended.stderr.splitlines()[-1]
+            assert words in ended.stderr.splitlines()[-1]
             assert str(small_disk) in ended.stderr.splitlines()[-1]
     finally:
         make_writable(small_disk)

@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from cil.run.signals import Interrupted, StopSignals, signals_raise
+from cil.run.signals import Interrupted, StopSignals, signals_raise, signals_wait
 
 INT, TERM, USR2 = signal.SIGINT, signal.SIGTERM, signal.SIGUSR2
 
@@ -98,3 +98,26 @@ def test_before_a_run_signals_raise():
         with pytest.raises(Interrupted), signals_raise():
             send(signum)
         assert signal.getsignal(signum) is before
+
+
+def test_while_compiled_modules_are_imported_signals_wait():
+    done = []
+
+    def imports() -> None:
+        with signals_wait():
+            send(TERM, INT)
+            done.append("the rest of the module")
+        done.append("what comes after it")
+
+    with pytest.raises(Interrupted, match="SIGTERM"), signals_raise():
+        imports()
+    assert done == ["the rest of the module"]
+    before = signal.getsignal(TERM)
+    with signals_wait():
+        pass
+    assert signal.getsignal(TERM) is before
+
+
+def test_an_import_that_fails_is_told_where_no_signal_came():
+    with signals_raise(), pytest.raises(ImportError), signals_wait():
+        raise ImportError

@@ -54,5 +54,5 @@ def test_all_of_them_count_in_the_report(folder):
     assert all(row["n"] == "1" for row in rows)
     assert not any(block for block in report.document.blocks if "absent" in str(block))
     assert problem_of(folder).keys == ["method.name"]
-    (warning,) = paragraphs(report, "warning")
-    assert f"{len(METHODS)} of {len(METHODS)} runs did not learn the classes of a task" in warning  # they are tiny; nothing else is wrong
+    (warning,) = paragraphs(report, "warning")  # they are tiny; nothing else is wrong
+    assert f"{len(METHODS)} of {len(METHODS)} runs did not learn the classes of a task" in warning
