@@ -6,10 +6,9 @@ from pathlib import Path
 
 from cil.data.image_files import image_suffixes
 from cil.errors import ConfigError, DataError
-from cil.planning.validate import check_device
 from cil.trained.command import on_a_run
 from cil.trained.folder import StoredRun
-from cil.trained.settings import parse_settings
+from cil.trained.settings import check_top, parse_settings, with_settings
 
 OWN = {"task": None, "head": None, "top": 5, "device": "auto"}
 HELP = """\
@@ -28,10 +27,12 @@ def _predict(run: StoredRun, words: list[str]) -> None:
     settings = [word for word in words if word.partition("=")[0] in OWN]
     own, _ = parse_settings(settings, OWN)
     images = _files([word for word in words if word not in settings])
-    check_device(str(own["device"]))
+    device = with_settings(run.config, {"device": own["device"]}, OWN).device
+    run.check_task(own["task"])
+    check_top(own["top"])
     from cil.trained.predict import predict  # needs torch
 
-    rows = predict(run, images, own["task"], own["head"], own["top"], own["device"])
+    rows = predict(run, images, own["task"], own["head"], own["top"], device)
     width = max(len(row["name"]) for row in rows)
     for row in rows:
         if row["rank"] == 1:

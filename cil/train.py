@@ -12,7 +12,7 @@ from typing import Any
 
 import hydra
 
-from cil.config.locations import check_place, config_dir
+from cil.config.locations import check_can_be_made, config_dir
 from cil.distributed.launch import launched
 from cil.errors import ConfigError, DataError
 from cil.planning.plan import VERSION_BASE, Plan, plan
@@ -99,10 +99,11 @@ def _start(planned: Plan) -> int:
 def _check_places(planned: Plan) -> None:
     """Raises ConfigError where the folder of a run cannot be made."""
     if planned.place is not None and not planned.show:
-        check_place(planned.place, "choose another place with hydra.run.dir=DIR")
+        key = "hydra.sweep.dir" if planned.multirun else "hydra.run.dir"
+        check_can_be_made(planned.place, f"choose another place with {key}=DIR")
     for job in planned.jobs if planned.grid else ():
         if job.folder is not None:
-            check_place(job.folder, "choose another place with hydra.sweep.dir=DIR")
+            check_can_be_made(job.folder, "choose another place with hydra.sweep.dir=DIR or hydra.sweep.subdir=NAME")
 
 
 def _hydra(planned: Plan) -> None:

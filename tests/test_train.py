@@ -234,9 +234,9 @@ def test_the_wheel_runs_from_an_empty_folder(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "place", "key"),
     [
-        (["name=x"], "outputs/x/", "hydra.run.dir"),
-        (["-m", "name=x", "seed=1,2"], "outputs/sweeps/x/", "hydra.sweep.dir"),
-        (["hydra.run.dir=outputs"], "outputs: ", "hydra.run.dir"),
+        (["name=x"], "outputs/x/", "hydra.run.dir=DIR"),
+        (["-m", "name=x", "seed=1,2"], "outputs/sweeps/x/", "hydra.sweep.dir=DIR or hydra.sweep.subdir=NAME"),
+        (["hydra.run.dir=outputs"], "outputs: ", "hydra.run.dir=DIR"),
     ],
 )
 def test_a_file_where_a_folder_has_to_be_is_told_before_anything_starts(tmp_path, arguments, place, key):
@@ -244,6 +244,6 @@ def test_a_file_where_a_folder_has_to_be_is_told_before_anything_starts(tmp_path
     process = train(*arguments, cwd=tmp_path)
     assert process.returncode == 2
     assert process.stderr.startswith(f"configuration error: {place}")
-    expected = f"cannot be made, {tmp_path / 'outputs'} is no folder; choose another place with {key}=DIR\n"
+    expected = f"cannot be made, {tmp_path / 'outputs'} is no folder; choose another place with {key}\n"
     assert process.stderr.endswith(expected)
     assert train(*arguments, "dry_run=true", cwd=tmp_path).returncode == 0, "it makes no folder"

@@ -10,6 +10,7 @@ from tests.zygote import zygote
 ENDINGS = {
     "falls_off": "",
     "number": "sys.exit(3)",
+    "negative": "sys.exit(-1)",
     "text": "sys.exit('told')",
     "nothing": "sys.exit(None)",
     "error": "raise ValueError('wrong')",

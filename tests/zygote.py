@@ -106,10 +106,11 @@ def zygote() -> Zygote:
 def become(request: dict) -> NoReturn:
     """In the forked process: be `python -m MODULE`, down to its exit code.
 
-    Only what ends a process is left out: to take down one by one the modules and objects that were there before the
-    fork takes ten times as long as a command that is refused.
+    Only the interpreter's end is left out (no `__del__` of what is left): to take down one by one the objects that
+    were there before the fork takes ten times as long as a command that is refused. Commands with an environment of
+    their own, and those of torchrun, end as any process does.
     """
-    code = 0
+    code, killer = 0, 0
     try:
         _run(request)
     except SystemExit as end:
@@ -118,7 +119,7 @@ def become(request: dict) -> NoReturn:
             print(end.code, file=sys.stderr)
     except BaseException as error:
         sys.excepthook(type(error), error, error.__traceback__)
-        code = -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+        code, killer = 1, signal.SIGINT if isinstance(error, KeyboardInterrupt) else 0
     threading._shutdown()  # type: ignore[attr-defined]  # waits for them
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -127,10 +128,10 @@ def become(request: dict) -> NoReturn:
                 stream.flush()
         except OSError:
             code = 120  # as Python ends where nobody reads what it still has to say
-    if code < 0:
-        signal.signal(-code, signal.SIG_DFL)
-        os.kill(os.getpid(), -code)
-    os._exit(code)
+    if killer:
+        signal.signal(killer, signal.SIG_DFL)
+        os.kill(os.getpid(), killer)
+    os._exit(code & 0xFF)
 
 
 def _run(request: dict) -> None:

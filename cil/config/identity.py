@@ -7,10 +7,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from cil import __version__
 from cil.config.class_list import names_hash
 from cil.config.methods import available_methods
-from cil.config.parts import FIRST, part_versions, stored_versions
+from cil.config.names import show
+from cil.config.parts import FIRST, part_versions
 from cil.config.presets import DEFAULT_MARGIN
 from cil.config.usage import flat, key_facts, put, trains, unused_by_method, why_unused
 from cil.errors import ConfigError
@@ -48,27 +48,27 @@ def run_id(effective: dict[str, Any], versions: Mapping[str, Any] | None = None)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def contradiction(result: Mapping[str, Any], effective: dict[str, Any]) -> str | None:
-    """Why a result.json cannot be of the configuration that lies beside it: somebody edited or exchanged one of them.
+def settings_of_result(effective: Mapping[str, Any]) -> dict[str, Any]:
+    """What result.json notes of its configuration: dotted key -> value of all that can change results.
 
-    None: it can, or this program cannot know: it judges neither what another version wrote, whose identities may rest
-    on other keys, nor a method it does not have, nor a class list, whose file may have moved.
+    Without `dataset.class_list`, a path, whose content result.json notes on its own.
     """
-    try:
-        noted, version, method = result["config_id"], result["versions"]["cil"], effective["method"]["name"]
-        if (
-            version != __version__
-            or not result["part_versions"]
-            or method not in available_methods()
-            or effective["dataset"]["class_list"]
-        ):
-            return None
-        found = run_id(effective, stored_versions(result, effective))
-    except (ConfigError, KeyError, TypeError, ValueError):
+    left_out = (*NOT_IN_IDENTITY, "dataset.class_list")
+    return {key: v for key, v in flat(effective).items() if key not in left_out and key.split(".")[0] not in left_out}
+
+
+def contradiction(result: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+    """In what a config.yaml is not that of the result.json beside it: somebody edited or exchanged one of them.
+
+    Value against value, for the keys that the result notes, so that no rule of a later version plays a part.
+    None: it is that one, or the result is of a version that noted no settings.
+    """
+    noted, there = result.get("settings"), flat(config)
+    if not isinstance(noted, dict):
         return None
-    if found == noted:
-        return None
-    return f"config.yaml holds other settings (identity {found}) than those that result.json is of ({noted})"
+    wrong = [f"{key}: {show(there.get(key))}, not {show(v)}" for key, v in noted.items() if there.get(key) != v]
+    more = f" and {len(wrong) - 3} more" * (len(wrong) > 3)
+    return f"config.yaml is not the one that result.json is of ({'; '.join(wrong[:3])}{more})" if wrong else None
 
 
 def training_id(effective: dict[str, Any]) -> str:

@@ -15,12 +15,12 @@ def config_dir() -> Path:
     raise FileNotFoundError(f"no configuration files in {package / 'conf'} or {package.parent / 'conf'}")
 
 
-def check_place(folder: Path, advice: str) -> None:
-    """Whether a folder is there or can be made. Raises ConfigError. advice: how another one is chosen."""
-    there = folder.absolute()
+def check_can_be_made(folder: Path, advice: str) -> None:
+    """Raises ConfigError where a folder is not there and cannot be made. advice: how another one is chosen."""
+    place = there = Path(os.path.normpath(folder.absolute()))  # `new/../x` needs no `new`
     while not os.path.lexists(there):
         there = there.parent
     if not there.is_dir():
         raise ConfigError(f"{folder}: cannot be made, {there} is no folder; {advice}")
-    if there != folder.absolute() and not os.access(there, os.W_OK | os.X_OK):
+    if there != place and not os.access(there, os.W_OK | os.X_OK):
         raise ConfigError(f"{folder}: cannot be made, {there} cannot be written to; {advice}")

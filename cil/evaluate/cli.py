@@ -54,20 +54,18 @@ def evaluate_run(
     task = run.check_task(own["task"])
     parts = _parts(own["parts"])
     _check_number("probe_images", own["probe_images"])
-    from cil.evaluate.evaluation import Request, evaluate  # needs torch
+    from cil.evaluate.evaluation import Request, evaluate, of_network  # needs torch
     from cil.evaluate.features import check_embedding
     from cil.evaluate.pictures import write_pictures
 
     check_embedding(own["embedding"])
     folder = run.path / FOLDER
     folder.mkdir(exist_ok=True)  # a place that cannot be written to shows itself before the work
+    earlier = _earlier(run, of_network(run, task), say)
     found = evaluate(run, config, Request(task, parts, own["embedding"], own["probe_images"]), say)
     record: dict[str, Any] = plain(found.record)
     arrays = found.arrays | {f"confusion_{head}": counts for head, counts in found.confusion.items()}
-    earlier = _earlier(run, record)
     if earlier is None:
-        if (run.path / FILE).is_file():
-            say(f"{run.path / FILE}: an evaluation of another task, or by another version of the code, is replaced")
         for path in [*folder.glob("*.svg"), *folder.glob("*.png"), folder / "arrays.npz"]:
             path.unlink(missing_ok=True)
     else:
@@ -79,14 +77,25 @@ def evaluate_run(
     return record
 
 
-def _earlier(run: StoredRun, record: dict[str, Any]) -> dict[str, Any] | None:
-    """The evaluation that is there, where it is one of the same network by the same code: its other parts stay."""
-    try:
-        earlier = json.loads((run.path / FILE).read_text(encoding="utf-8"))
-        same = all(earlier[key] == record[key] for key in ("schema_version", "config_id", "task", "git_commit"))
-    except (OSError, ValueError, KeyError, TypeError):
+def _earlier(run: StoredRun, wanted: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any] | None:
+    """The evaluation that is there, where it is of the same network by the same code: its other parts stay.
+
+    Says of any other one that it will be replaced.
+    """
+    path = run.path / FILE
+    if not path.is_file():
         return None
-    return earlier if same else None
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        other = [key for key, value in wanted.items() if earlier[key] != value]
+    except (OSError, ValueError, KeyError, TypeError):
+        say(f"{path}: is damaged, and will be replaced")
+        return None
+    if not other:
+        return dict(earlier)
+    what = {"task": f"of the network after task {earlier['task']}", "config_id": "of another run"}
+    say(f"{path}: is {what.get(other[-1], 'by another version of the code')}, and will be replaced")
+    return None
 
 
 def _parts(chosen: Any) -> tuple[str, ...]:

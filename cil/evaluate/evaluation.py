@@ -44,6 +44,12 @@ class Evaluation:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
+def of_network(run: StoredRun, task: int) -> Record:
+    """What an evaluation is of, and by: parts with the same are parts of one evaluation."""
+    config_id = run.result["config_id"]
+    return {"schema_version": SCHEMA_VERSION, "config_id": config_id, "task": task, "git_commit": git_commit()}
+
+
 def evaluate(run: StoredRun, config: RunConfig, request: Request, say: Callable[[str], None]) -> Evaluation:
     """Evaluate a run's networks on its test images. Raises ConfigError and DataError, before anything long.
 
@@ -68,14 +74,10 @@ def _evaluate(bench: Bench, request: Request, tasks: list[int], say: Callable[[s
     known = run.tasks[request.task - 1].known
     say(f"the network after task {request.task}: {known} classes")
     scores = bench.scores(model, known)
-    record: Record = {
-        "schema_version": SCHEMA_VERSION,
-        "config_id": run.result["config_id"],
-        "task": request.task,
+    record: Record = of_network(run, request.task) | {
         "kept_tasks": tasks,
         "parts": list(request.parts),
         "versions": versions(),
-        "git_commit": git_commit(),
         "device": device_facts(bench.device, [], [1]),
         "accuracy": scores.overall(),
         "classes": _by_class(run, scores.total, scores.hits),

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from cil.config.locations import check_place
+from cil.config.locations import check_can_be_made
 from cil.errors import ConfigError
 from cil.export.card import card, facts
 from cil.export.check import check_elsewhere
@@ -41,7 +41,7 @@ def export_run(
     """
     _check_formats(formats)
     folder = run.path / "export" if folder is None else folder
-    check_place(folder, "choose another place with folder=DIR")
+    check_can_be_made(folder, "choose another place with folder=DIR")
     model = load_model(run, task)
     number = run.check_task(task)
     folder.mkdir(parents=True, exist_ok=True)

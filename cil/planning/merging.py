@@ -12,17 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cil.config.identity import PROBE_DEFAULTS, probes, run_id, training_id
 from cil.config.names import show
 from cil.config.typed import flat, typed
 from cil.config.usage import put, why_not_trained
 from cil.errors import ConfigError
+from cil.files import read_yaml
 from cil.planning.jobs import Job
 from cil.planning.stored import stored_config
 
-_YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Probes = dict[str, Any]
 """What only the statistics are measured with, by key."""
 
@@ -141,11 +139,11 @@ def _of_this_code(folder: Path, effective: dict[str, Any], finished: bool) -> bo
 def _probing(path: Path, seeds: Collection[int]) -> dict[str, Any] | None:
     """The effective configuration of a run of one of these seeds with probes; None for any other file."""
     try:
-        config = yaml.load(path.read_text(), _YAML)  # noqa: S506  (a safe loader)
+        config = read_yaml(path)
         # Most files are of other runs: what follows takes ten times as long.
         if config["seed"] in seeds and probes(config):
             return stored_config("hydra.sweep.subdir", str(path.parent))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError, ConfigError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):
         pass  # a damaged file is that job's own failure, told when it is its turn
     return None
 

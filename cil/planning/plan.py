@@ -30,7 +30,7 @@ from cil.planning.named import named_values
 from cil.planning.overrides import OverrideChecker, written_keys
 from cil.planning.plugins import check_direction, check_plugins
 from cil.planning.rerun import Rerun, single_rerun, swept_reruns
-from cil.planning.stored import refuse_differences, refuse_edited, stored_config, with_overrides
+from cil.planning.stored import refuse_differences, stored_config, with_overrides
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,7 @@ def _sweep_plan(loader: ConfigLoader, checker: OverrideChecker, composed: DictCo
         notes=grid.notes,
         argv=arguments.argv,
         grid=known,
+        place=None if known else Path(str(composed.hydra.sweep.dir)),  # its trials name their own folders
         launch=arguments.launch,
         config_dir=arguments.config_dir,
         hydra_overrides=cast(list[str], OmegaConf.to_container(composed.hydra.overrides.hydra, resolve=False)),
@@ -173,7 +174,6 @@ def _resumed(
     """The run that resume=RUN goes on with. Raises ConfigError where settings would change its results."""
     checker.refuse_sweep(overrides)
     stored = stored_config("resume", folder)
-    refuse_edited(Path(folder).expanduser(), stored)
     written = written_keys(overrides)
     if written & set(checker.groups):
         composed = compose_with(loader, arguments.overrides, RunMode.RUN)

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from cil.config.effective import effective
-from cil.config.identity import contradiction, identity_part, run_id
+from cil.config.identity import identity_part, run_id
 from cil.config.names import show
 from cil.config.packs import pack_head
 from cil.config.schema import RunConfig
@@ -58,17 +58,6 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key)
     ]
-
-
-def refuse_edited(folder: Path, stored: dict[str, Any]) -> None:
-    """Raises ConfigError where a finished run's config.yaml is not that of its result any more."""
-    try:
-        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return  # not finished, or damaged: looking at the folder will tell
-    reason = contradiction(result, stored)
-    if reason is not None:
-        raise ConfigError(f"resume: {folder}: {reason}; put the run's own file back, or start anew with rerun={folder}")
 
 
 def refuse_differences(folder: str, stored: dict[str, Any], new: dict[str, Any]) -> None:

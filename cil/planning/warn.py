@@ -11,7 +11,7 @@ def task_warnings(config: RunConfig, tasks: int) -> list[str]:
     most = config.trainer.max_tasks
     if most is None or most <= tasks:
         return []
-    return [f"trainer.max_tasks: {most} cuts nothing off, the split has {tasks} tasks"]
+    return [f"trainer.max_tasks: {most} cuts nothing off, the split has {tasks} {'task' if tasks == 1 else 'tasks'}"]
 
 
 def epoch_warnings(config: RunConfig, tasks: int) -> list[str]:

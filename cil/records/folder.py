@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cil.config.identity import contradiction
+from cil.config.usage import with_neutral
 from cil.errors import ConfigError, DataError
-from cil.files import write_atomically
+from cil.files import read_yaml, write_atomically
 from cil.records.lock import locked
 
 logger = logging.getLogger("cil")
@@ -158,7 +160,7 @@ def refuse_foreign(folder: Path) -> None:
     if (folder / "config.yaml").is_file():
         return  # its content is looked at when it is read
     foreign = {path.name for path in folder.iterdir()} - _START_FILES if folder.is_dir() else set()
-    if foreign or holds_work(folder) or (folder.exists() and not folder.is_dir()):
+    if foreign or holds_work(folder):
         raise ConfigError(f"{folder}: holds files of something else; choose an empty folder, or one that holds a run")
 
 
@@ -181,7 +183,10 @@ def read_status(folder: Path) -> dict[str, Any]:
 
 
 def finished_result(folder: Path) -> dict[str, Any]:
-    """The result.json of a finished run. Raises DataError if it is missing or damaged."""
+    """The result.json of a finished run.
+
+    Raises DataError if it is missing or damaged, or if config.yaml tells other settings than those it is of.
+    """
     path = folder / "result.json"
     try:
         result = json.loads(path.read_text())
@@ -192,4 +197,15 @@ def finished_result(folder: Path) -> dict[str, Any]:
             f"{path}: is missing or damaged, though the run is finished; put it back, or delete the folder to run "
             "it again"
         )
+    _refuse_edited(folder, result)
     return result
+
+
+def _refuse_edited(folder: Path, result: dict[str, Any]) -> None:
+    """Raises DataError where config.yaml tells other settings than those that the figures are of."""
+    try:
+        reason = contradiction(result, with_neutral(read_yaml(folder / "config.yaml")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return  # told by who needs that file
+    if reason is not None:
+        raise DataError(f"{folder}: {reason}; put the run's own file back, or train these settings with rerun={folder}")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from cil import __version__
+from cil.config.identity import settings_of_result
 from cil.config.parts import part_versions, version_of_all
 from cil.config.schema import RunConfig
 from cil.config.typed import plain
@@ -116,6 +117,7 @@ def build_result(
         "results_version": version_of_all(parts),
         "part_versions": parts,
         "config_id": config_id,
+        "settings": settings_of_result(plain(config)),
         "name": config.name,
         "tags": config.tags,
         "notes": config.notes,

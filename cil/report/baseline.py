@@ -36,7 +36,7 @@ def _fitting(problem: Problem, wanted: str) -> list[Group]:
         overrides = parse_overrides(wanted)
     except ValueError as error:
         raise ReportError(f"--baseline: {error}") from None
-    return [group for group in problem.groups if matches(group.settings, overrides)]
+    return [group for group in problem.groups if matches(group.chosen_by, overrides)]
 
 
 def _choose_default(problem: Problem) -> None:

@@ -29,6 +29,7 @@ from cil.report.observations import read_observations
 from cil.report.reference import Reference, read_reference
 from cil.report.runs import Excluded, Found, find_runs
 from cil.report.sections import add_tables, compared_keys, ranked
+from cil.report.settings import CUT
 from cil.report.title import title_of
 
 
@@ -94,7 +95,7 @@ def _check_factors(problems: Sequence[Problem], factors: Sequence[str]) -> None:
     for factor in factors:
         if factor in NOT_IN_IDENTITY:
             raise ReportError(f"--factor: {factor} changes no result, so it is no factor")
-        if factor == "trainer.max_tasks":
+        if factor in (CUT, CUT.rpartition(".")[2]):
             raise ReportError(f"--factor: {factor} makes runs of another number of tasks, which are not compared")
         if factor not in valid and problems:
             close = nearest(factor, sorted(valid))

@@ -175,7 +175,7 @@ def evaluate(
 def _fits(group: Group, text: str | None) -> bool:
     if text is None:
         return True
-    return matches(group.settings, parse_overrides(text)) if "=" in text else text in group.names
+    return matches(group.chosen_by, parse_overrides(text)) if "=" in text else text in group.names
 
 
 def _judge(problem: Problem, group: Group, expectation: Expectation, name: str, fair: Sequence[str]) -> Outcome:

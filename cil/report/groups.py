@@ -11,6 +11,7 @@ from cil.report.figures import figure_value
 from cil.report.runs import Excluded, Run, code_version
 from cil.report.settings import (
     ABSENT,
+    CUT,
     ORDER_KEYS,
     TEST_SET_KEYS,
     covered,
@@ -63,6 +64,11 @@ class Group:
     def seeds(self) -> list[Any]:
         """Seeds, in order."""
         return sorted({run.seed for run in self.runs.values()}, key=natural)
+
+    @property
+    def chosen_by(self) -> dict[str, Any]:
+        """Settings that choose it by KEY=VALUE: its own, and where its stream was cut off."""
+        return self.settings | {CUT: next(iter(self.runs.values())).cut_after}
 
     def summary(self, figure: str) -> Summary:
         """Mean and deviation of a figure over the runs."""

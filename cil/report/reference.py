@@ -9,12 +9,14 @@ from typing import Any
 from cil.report.errors import ReportError
 from cil.report.figures import ACCURACIES, COSTS, figure_of
 from cil.report.groups import Group, Problem
-from cil.report.settings import differing, follows
+from cil.report.runs import Run
+from cil.report.settings import CUT, differing, follows
 from cil.report.significance import Summary, summarise
 
 SHIPPED = Path(__file__).resolve().parent / "published" / "tagfex_ant.json"
 """Figures of a public TagFex + ANT fork, as facts (its code is not used)."""
 
+_STREAM = ("dataset.name", "split.base", "split.increment")
 FIGURES = tuple(figure.key for figure in (*ACCURACIES, *COSTS))
 
 
@@ -43,9 +45,19 @@ class Reference:
     def for_problem(self, problem: Problem) -> list[ReferenceGroup]:
         """The published settings with the same data set, split and tasks."""
         run = problem.finished[0]
-        ours = run.settings | {"trainer.max_tasks": run.cut_after}
-        keys = ("dataset.name", "split.base", "split.increment", "trainer.max_tasks")
-        return [group for group in self.groups if all(group.settings.get(key) == ours.get(key) for key in keys)]
+        return [
+            group
+            for group in self.groups
+            if all(group.settings.get(key) == run.settings.get(key) for key in _STREAM)
+            and _ends_as(group.settings.get(CUT), run)
+        ]
+
+
+def _ends_as(published: int | None, run: Run) -> bool:
+    """Whether published figures with this trainer.max_tasks are of as many tasks as the run's."""
+    if run.cut_after is not None:
+        return published == run.cut_after
+    return published is None or published >= len(run.result["tasks"])
 
 
 def read_reference(path: Path) -> Reference:
@@ -79,8 +91,9 @@ def closest(group: Group, references: list[ReferenceGroup]) -> tuple[list[Refere
     """The published settings nearest to the group's, and the settings in which they differ."""
 
     def away(reference: ReferenceGroup) -> list[str]:
-        ours = {key: group.settings.get(key) for key in reference.settings}
-        return [key for key in differing(reference.settings, ours) if not follows(key, reference.settings, ours)]
+        theirs = {key: value for key, value in reference.settings.items() if key != CUT}  # for_problem looked at it
+        ours = {key: group.settings.get(key) for key in theirs}
+        return [key for key in differing(theirs, ours) if not follows(key, theirs, ours)]
 
     if not references:
         return [], []

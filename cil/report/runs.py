@@ -10,12 +10,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cil.config.identity import contradiction, run_id
 from cil.config.parts import part_versions, stored_versions
 from cil.config.usage import with_neutral
 from cil.engine.metrics import figure_name, headline
+from cil.files import read_yaml
 from cil.report.curves import Curves, read_curves
 from cil.report.errors import ReportError
 from cil.report.settings import flatten, of_identity, unflatten
@@ -24,7 +23,6 @@ from cil.report.tags import no_run_has, tagged
 RESULT_SCHEMA_VERSION = 1
 _NEEDED = {"matrices": dict, "curves": dict, "tasks": list, "class_order": list}
 _SKIPPED_FOLDERS = {"tensorboard", "checkpoints", ".git", ".venv", "__pycache__"}
-_YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -245,8 +243,8 @@ def _refuse(constant: str) -> None:
 
 def _config(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_YAML)  # noqa: S506  (a safe loader)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        content = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise ValueError(f"config.yaml cannot be read: {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict) or "seed" not in content:
         raise ValueError("config.yaml holds no configuration")

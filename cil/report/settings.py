@@ -16,6 +16,8 @@ Settings = Mapping[str, Any]
 ABSENT = "(absent)"
 """Stands for a key that a stored configuration does not have."""
 
+CUT = "trainer.max_tasks"
+"""Where training ended: no setting of a group, since the number of tasks of a result tells it."""
 ORDER_KEYS = ("class_order", "class_order_seed")
 TEST_SET_KEYS = ("dataset.max_test_per_class", "dataset.class_list")
 LOSS_FAMILY = ("loss", "margin_schedule", "ant_margin")
@@ -45,10 +47,9 @@ def unflatten(settings: Settings) -> dict[str, Any]:
 
 def of_identity(settings: Settings, shares: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """The settings that can change a result. Those of the tasks that a branch inherited (`shares`) are one of them,
-    `branch`, without their seeds: branches off runs that differ in nothing else belong together. Where training ended
-    (trainer.max_tasks) is none: the number of tasks of a result tells it.
+    `branch`, without their seeds: branches off runs that differ in nothing else belong together. CUT is none.
     """
-    left_out = (*NOT_IN_IDENTITY, "branch", "trainer.max_tasks")
+    left_out = (*NOT_IN_IDENTITY, "branch", CUT)
     own = {key: value for key, value in settings.items() if not covered(key, left_out)}
     return own | {"branch": _start(settings, shares)}
 
@@ -58,7 +59,7 @@ def _start(settings: Settings, shares: Sequence[Mapping[str, Any]]) -> str | Non
     task = settings.get("branch.task")
     if task is None:
         return None
-    left_out = (*NOT_IN_IDENTITY, "branch", "seed", *ORDER_KEYS, *TEST_SET_KEYS, "trainer.max_tasks")
+    left_out = (*NOT_IN_IDENTITY, "branch", "seed", *ORDER_KEYS, *TEST_SET_KEYS, CUT)
     seen = [
         [
             share["tasks"],

@@ -2,21 +2,16 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from cil.files import read_yaml
 from cil.report.errors import ReportError
-
-_YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def tags_of(folder: Path) -> frozenset[str]:
     """Tags of the run in `folder`; none where its config.yaml cannot be read."""
     try:
-        content = yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), Loader=_YAML)  # noqa: S506  (safe)
-        return frozenset(content.get("tags") or ())
-    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError):
+        return frozenset(read_yaml(folder / "config.yaml").get("tags") or ())
+    except (OSError, ValueError, TypeError, AttributeError):
         return frozenset()
 
 

@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cil.config.class_list import hash_of_result, names_hash
-from cil.config.locations import check_place
+from cil.config.locations import check_can_be_made
 from cil.errors import ConfigError, DataError
 from cil.planning.plan import Job, Plan, job_from_composed
 from cil.planning.resolvers import register
@@ -110,9 +110,12 @@ def start_run(planned: Plan, folder: Path | None) -> Path:
         return planned.resume
     if planned.rerun is not None:
         refuse_edited_list(job, planned.rerun)
-    given, folder = folder is not None, folder or _new_folder(job)
-    refuse_foreign(folder)
-    check_place(folder, "choose another folder")
+    given = folder is not None
+    if folder is None:
+        folder = _new_folder(job)
+    else:
+        refuse_foreign(folder)
+        check_can_be_made(folder, "choose another folder")
     with _removed_if_unused(folder):
         _run(job, folder, resume=given)
     return folder
@@ -121,7 +124,7 @@ def start_run(planned: Plan, folder: Path | None) -> Path:
 def _new_folder(job: Job) -> Path:
     """A place for a run that nobody named one for. Raises ConfigError where none can be made."""
     folder = Path("outputs") / job.config.name / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(3)}"
-    check_place(folder, "runs go to outputs/NAME in the present folder")
+    check_can_be_made(folder, "runs go to outputs/NAME in the present folder")
     return folder
 
 

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cil.config.usage import with_neutral
 from cil.distributed.launch import launched
+from cil.files import read_yaml
 from cil.planning.plan import Job
-
-_YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 KIND_KEYS = (
     "dataset.name",
@@ -85,12 +82,12 @@ def hours_by_kind(roots: Iterable[Path]) -> dict[str, list[float]]:
     for path in sorted(files):
         try:
             result = json.loads(path.read_text())
-            config = yaml.load((path.parent / "config.yaml").read_text(), _YAML)  # noqa: S506  (a safe loader)
+            config = read_yaml(path.parent / "config.yaml")
             device = result["device"]
             config = with_neutral(config)  # of an earlier version, maybe
             kind = kind_of(config, device["name"], device.get("process_counts", [1]))
             found.setdefault(kind, []).append(hours_of(result))
-        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        except (OSError, ValueError, KeyError, TypeError):
             continue  # not a whole run: no ground for an estimate
     return found
 

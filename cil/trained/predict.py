@@ -16,6 +16,7 @@ from cil.engine.build import resolve_device
 from cil.errors import ConfigError, DataError
 from cil.trained.folder import StoredRun
 from cil.trained.model import TrainedModel, load_model
+from cil.trained.settings import check_top
 
 BATCH = 256
 
@@ -24,8 +25,7 @@ def predict(
     run: StoredRun, images: Any, task: int | None, head: str | None, top: int, device: str
 ) -> list[dict[str, Any]]:
     """Rows of image, rank, name, id, position and score; see cil.api.run.Run.predict."""
-    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
-        raise ConfigError(f"top: {top!r} is not valid; expected 1 or greater")
+    check_top(top)
     model = _on(load_model(run, task), device)
     rows: list[dict[str, Any]] = []
     for names, pixels in _batches(images, run.config):

@@ -59,6 +59,12 @@ def with_settings(config: RunConfig, values: Mapping[str, Any], own: Iterable[st
     return again
 
 
+def check_top(top: Any) -> None:
+    """Raises ConfigError where `top` is no number of classes to name."""
+    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
+        raise ConfigError(f"top: {show(top)} is not valid; expected 1 or greater")
+
+
 def _settle_pack(config: RunConfig, root: str) -> None:
     """Set `dataset.pack_side` to what lies at the new root. Raises ConfigError where test images are others there."""
     place = launch_folder() / Path(root).expanduser()

@@ -219,6 +219,14 @@ def test_an_unfinished_run_can_be_looked_at(finished: Finished, tmp_path):
         _ = run.result
 
 
+def test_a_damaged_line_of_the_metrics_is_named(finished: Finished, tmp_path):
+    folder = finished.copy(tmp_path)
+    lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (folder / "metrics.jsonl").write_text("".join([*lines[:2], "\n", "{\n", *lines[2:]]))
+    with pytest.raises(DataError, match=r"metrics\.jsonl: line 4 cannot be read"):
+        _ = cil.load(folder).metrics
+
+
 def test_a_run_without_counts_says_how_to_get_them(finished: Finished, tmp_path):
     folder = finished.copy(tmp_path)
     (folder / "confusion.npz").unlink()

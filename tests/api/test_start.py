@@ -5,7 +5,7 @@ import pytest
 
 import cil
 import cil.train
-from cil.errors import ConfigError
+from cil.errors import ConfigError, DataError
 from tests.commands import train as command
 from tests.finished import Finished
 
@@ -42,11 +42,11 @@ def test_the_same_folder_again_trains_nothing_and_another_setting_is_refused(fin
         cil.train("seed=4", folder=folder, **QUICK)
 
 
-@pytest.mark.parametrize("kind", ["folder of notes", "file", "result of something else"])
+@pytest.mark.parametrize("kind", ["folder of notes", "result of something else"])
 def test_a_place_that_holds_no_run_is_refused_and_left_as_it_is(tmp_path, kind: str):
     place = tmp_path / "place"
-    file = place if kind == "file" else place / ("result.json" if kind.startswith("result") else "notes.txt")
-    file.parent.mkdir(exist_ok=True)
+    file = place / ("result.json" if kind.startswith("result") else "notes.txt")
+    place.mkdir()
     file.write_text("mine")
 
     with pytest.raises(ConfigError, match="place: holds files of something else; choose an empty folder") as error:
@@ -54,6 +54,28 @@ def test_a_place_that_holds_no_run_is_refused_and_left_as_it_is(tmp_path, kind: 
 
     assert "\n" not in str(error.value)
     assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["mine"]
+
+
+def test_a_place_that_cannot_be_made_is_told_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "outputs").write_text("mine")
+    with pytest.raises(ConfigError, match=r"outputs is no folder; choose another folder$"):
+        cil.train(folder=tmp_path / "outputs" / "run", **QUICK)
+    with pytest.raises(ConfigError, match=r"outputs is no folder; runs go to outputs/NAME in the present folder$"):
+        cil.train(**QUICK)
+    assert (tmp_path / "outputs").read_text() == "mine"
+
+
+def test_a_run_that_was_edited_is_not_the_answer(finished: Finished, tmp_path):
+    folder = finished.copy(tmp_path)
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("seed: 1993\n", "seed: 4\n"))
+    reason = "config.yaml is not the one that result.json is of (seed: 4, not 1993)"
+    for ask in (lambda: cil.load(folder).result, lambda: cil.load(folder).model(), lambda: cil.train(resume=folder)):
+        with pytest.raises(DataError) as refused:
+            ask()
+        assert f"{folder}: {reason}; put the run's own file back" in str(refused.value)
+    assert cil.runs(folder)["excluded"].item() == reason
 
 
 def test_an_empty_folder_is_taken(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from cil.config import parts
-from cil.config.identity import identity_part, run_id
+from cil.config.identity import contradiction, identity_part, run_id, settings_of_result
 from tests.planning.helpers import one
 
 SAME = [
@@ -115,3 +115,19 @@ def test_run_id_leaves_its_argument_alone():
     effective = one().effective
     run_id(effective)
     assert effective == one().effective
+
+
+def test_a_result_contradicts_another_configuration_by_its_values():
+    effective = one("loss=ant", "seed=3", "dataset.max_train_per_class=9").effective
+    result = {"settings": settings_of_result(effective)}
+    assert contradiction(result, effective) is None
+    assert contradiction({}, effective) is None, "of a version that noted none"
+    without_effect = {"name": "x", "tags": ["y"], "device": "cuda", "checkpoint": {"keep_tasks": True}}
+    moved = {"dataset": effective["dataset"] | {"root": "elsewhere", "class_list": "elsewhere.txt"}}
+    rewritten = {"seed": 3.0, "newer": {"key": 1}, "newest": 2}
+    assert contradiction(result, effective | without_effect | moved | rewritten) is None
+    edited = effective | {"seed": 4, "dataset": effective["dataset"] | {"max_train_per_class": 8}}
+    told = contradiction(result, edited)
+    assert told is not None and told.startswith("config.yaml is not the one that result.json is of (")
+    assert "seed: 4, not 3" in told and "dataset.max_train_per_class: 8, not 9" in told
+    assert contradiction(result, {}).endswith(" more)")

@@ -54,7 +54,12 @@ def test_an_earlier_task_and_chosen_parts(evaluated, capsys):
     record = json.loads((evaluated / "evaluation.json").read_text())
 
     assert record["task"] == 2 and len(record["classes"]) == 5
-    assert "evaluation.json: an evaluation of another task, or by another version" in capsys.readouterr().err
+    assert "evaluation.json: is of the network after task 3, and will be replaced" in capsys.readouterr().err
+    for key, value, words in (("git_commit", "0" * 40, "by another version of the code"), ("task", None, "damaged")):
+        path = evaluated / "evaluation.json"
+        path.write_text("{" if value is None else json.dumps(json.loads(path.read_text()) | {key: value}))
+        assert main([str(evaluated), "task=2", "parts=calibration"]) == 0
+        assert f"evaluation.json: is {words}, and will be replaced" in capsys.readouterr().err
     assert "calibration" in record and not {"matrices", "drift", "probe", "corruptions"} & record.keys()
 
 

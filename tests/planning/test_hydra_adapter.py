@@ -4,7 +4,9 @@ import pytest
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from cil.errors import ConfigError
 from cil.planning.loading import compose_with, make_loader
+from cil.planning.messages import one_line
 from cil.planning.plan import plan
 
 
@@ -51,3 +53,5 @@ def test_folders_of_one_composition_are_not_searched_in_the_next(tmp_path):
     theirs, _ = settings(loader, f"hydra.searchpath=[file://{tmp_path}]", "loss=mine")
     assert theirs.loss.temperature == 0.7
     assert "mine" not in loader.get_group_options("loss")
+    with pytest.raises(ConfigError, match="mine"), one_line():
+        settings(loader, "loss=mine")

@@ -4,10 +4,18 @@ import os
 
 import pytest
 
-from cil.errors import ConfigError
+from cil.errors import ConfigError, DataError
 from cil.files import write_atomically
 from cil.records import folder as module
-from cil.records.folder import RunFolder, is_empty, plain, read_status, refuse_unfinished, remove_if_unused
+from cil.records.folder import (
+    RunFolder,
+    finished_result,
+    is_empty,
+    plain,
+    read_status,
+    refuse_unfinished,
+    remove_if_unused,
+)
 from cil.records.lock import locked
 
 
@@ -137,3 +145,23 @@ def test_a_folder_with_anything_of_value_stays(tmp_path, what):
     else:
         assert not remove_if_unused(folder.path)
     assert set(before) <= set(folder.path.rglob("*"))
+
+
+def test_a_result_beside_an_edited_configuration_is_refused(tmp_path):
+    (tmp_path / "config.yaml").write_text("seed: 3\nloss:\n  name: ant\n")
+    result = {"settings": {"seed": 3, "loss.name": "ant"}}
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    assert finished_result(tmp_path) == result
+    (tmp_path / "config.yaml").write_text("seed: 4\nloss:\n  name: ant\n")
+    with pytest.raises(DataError) as refused:
+        finished_result(tmp_path)
+    assert str(refused.value) == (
+        f"{tmp_path}: config.yaml is not the one that result.json is of (seed: 4, not 3); put the run's own file back, "
+        f"or train these settings with rerun={tmp_path}"
+    )
+    for unreadable in ("seed: [", "- 3", ""):
+        (tmp_path / "config.yaml").write_text(unreadable)
+        assert finished_result(tmp_path) == result, "that file is damaged: told by who reads it"
+    (tmp_path / "result.json").write_text("{")
+    with pytest.raises(DataError, match="missing or damaged"):
+        finished_result(tmp_path)

@@ -52,6 +52,8 @@ def test_a_finished_run_gets_others_and_keeps_all_else(run):
     assert said_by(run) == [(["second"], None)] * 3
     for name, content in before.items():
         assert json.loads((run / name).read_text()) == content | {"tags": ["second"], "notes": None}
+    renamed = train("resume=run", "name=other", cwd=run.parent)
+    assert "run: is finished and keeps the name " in renamed.stdout
     (job,) = plan(["resume=" + str(run)]).jobs
     before = hashes(run)
     assert not retag(run, job.config)

@@ -6,8 +6,10 @@ import pytest
 
 from cil.report.baseline import choose_baselines
 from cil.report.errors import ReportError
+from cil.report.groups import make_problems
+from cil.report.runs import find_runs
 from tests.report.helpers import paragraphs, problem_of, report_of
-from tests.report.synthetic import INFONCE, write_group, write_run
+from tests.report.synthetic import INFONCE, flat_matrix, write_group, write_run
 
 
 class TestBaseline:
@@ -30,6 +32,14 @@ class TestBaseline:
         problem = problem_of(folder)
         choose_baselines([problem], wanted)
         assert problem.baseline is not None and problem.baseline.label == label
+
+    def test_by_where_the_stream_was_cut(self, folder: Path) -> None:
+        stream = {"class_order": list(range(6))}
+        write_run(folder / "cut", flat_matrix(50.0, tasks=2), result=stream, **INFONCE, trainer__max_tasks=2)
+        problems, _ = make_problems(find_runs([folder]).runs)
+        choose_baselines(problems, "trainer.max_tasks=2")
+        (chosen,) = (problem for problem in problems if problem.baseline_declared)
+        assert [run.cut_after for run in chosen.runs] == [2]
 
     def test_the_one_named_baseline_comes_before_infonce(self, folder: Path) -> None:
         write_run(folder / "base", ant_margin=0.2, name="baseline")

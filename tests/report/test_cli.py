@@ -93,6 +93,21 @@ def test_errors_are_one_line(
     assert expected in error and error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("factor", "expected"),
+    [
+        ("ant_margn", "--factor: 'ant_margn' is no key of these runs; did you mean ant_margin?"),
+        ("trainer.max_tasks", "--factor: trainer.max_tasks makes runs of another number of tasks"),
+        ("max_tasks", "--factor: max_tasks makes runs of another number of tasks"),
+        ("device", "--factor: device changes no result"),
+    ],
+)
+def test_a_factor_that_is_none(folder: Path, factor: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(folder), "--factor", factor]) == 2
+    error = capsys.readouterr().err
+    assert expected in error and error.count("\n") == 1
+
+
 def test_a_mixture_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for order in (0, 1):
         write_run(tmp_path / str(order), class_order="random", class_order_seed=order)

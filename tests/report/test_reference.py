@@ -35,13 +35,16 @@ def test_nearest_published_settings(tmp_path: Path) -> None:
     assert (rows[0]["last"], rows[1]["last"], rows[1][""]) == ("52.00 ± 1.41", "+2.00", "differs in optimizer.lr")
 
 
+@pytest.mark.parametrize("published", [None, 3, 9])
 @pytest.mark.parametrize(("most", "learned", "beside"), [(None, 3, "whole"), (9, 3, "whole"), (2, 2, "cut")])
-def test_runs_stand_beside_those_of_as_many_tasks(tmp_path: Path, most: int | None, learned: int, beside: str) -> None:
-    """Where a stream of three tasks was cut counts, not how trainer.max_tasks was written."""
+def test_runs_stand_beside_those_of_as_many_tasks(
+    tmp_path: Path, published: int | None, most: int | None, learned: int, beside: str
+) -> None:
+    """Where a stream of three tasks was cut counts, not how trainer.max_tasks was written, here or there."""
     shared = {"dataset.name": "digits", "split.base": 2, "split.increment": 2, "loss.name": "infonce"}
     entries = [
         {"label": name, "settings": shared | {"trainer.max_tasks": after}, "figures": {"last_top1": 50.0}}
-        for name, after in (("whole", None), ("cut", 2))
+        for name, after in (("whole", published), ("cut", 2))
     ]
     path = tmp_path / "ref.json"
     path.write_text(json.dumps({"title": "T", "entries": entries}))
@@ -51,6 +54,7 @@ def test_runs_stand_beside_those_of_as_many_tasks(tmp_path: Path, most: int | No
     rows = table(report_of(tmp_path / "ours", reference=path), "Beside published figures")
     assert [row["group"] for row in rows if "published: " in row["group"]][-1] == f"published: {beside}"
     assert not any("published" in row["group"] and beside not in row["group"] for row in rows)
+    assert [row[""] for row in rows if "minus" in row["group"]] == ["same settings, as far as published"]
 
 
 @pytest.mark.parametrize("content", ["{", "{}", '{"title": "T", "entries": [{}]}', "[]"])

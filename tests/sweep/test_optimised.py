@@ -28,6 +28,14 @@ def studies(tmp_path_factory):
     return cwd / SWEEP, first, second
 
 
+def test_where_no_study_can_be_made_is_told_before_anything_starts(tmp_path):
+    (tmp_path / "outputs").touch()
+    done = train(*STUDY, *HELD_OUT, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith(f"configuration error: {SWEEP}: cannot be made, {tmp_path / 'outputs'} is no folder; choose")
+
+
 def results(folder: Path) -> dict[str, dict]:
     return {path.parent.name: json.loads(path.read_text()) for path in folder.glob("*/result.json")}
 

@@ -36,6 +36,9 @@ def test_a_folder_is_opened_and_probabilities_are_per_cent(finished: Finished, p
         (["nowhere.png"], 1, "nowhere.png: no such file or folder"),
         (["{picture}", "task=8"], 2, "task: 8"),
         (["{picture}", "head=best"], 2, "head: 'best'"),
+        (["{picture}", "device=gpu"], 2, "device: 'gpu' is unknown"),
+        (["{picture}", "device="], 2, "device: null is not valid; expected text"),
+        (["{picture}", "top=0"], 2, "top: 0 is not valid; expected 1 or greater"),
     ],
 )
 def test_wrong_input_is_one_line(finished: Finished, picture, capsys, words: list[str], code: int, message: str):
