@@ -72,8 +72,7 @@ def _split(text: str) -> tuple[str, str]:
 def _shown(key: str, written: Mapping[str, str], values: Mapping[str, Any]) -> str | None:
     """The value of a key as the run has it, or the chosen option of a group; None where it has no part in the run."""
     if key in values:
-        value = values[key]
-        return None if value is None or not trains(values, key) else show(value)
+        return show(values[key]) if trains(values, key) else None
     if f"{key}.name" in values and not trains(values, f"{key}.name"):
         return None
     return written.get(key) or values.get(f"{key}.name")

@@ -17,6 +17,11 @@ def test_what_differs_options_first_and_the_seed_last():
     assert names(runs("loss=ant", "ant_margin=0.3,0.1", "seed=1994,1"))[0] == "ant_margin=0.3,seed=1994"
 
 
+def test_null_is_a_value_where_the_key_is_used():
+    found = labels(runs("trainer.max_tasks=1,null"))
+    assert found == [["trainer.max_tasks=1"], ["trainer.max_tasks=null"]]
+
+
 def test_infonce_goes_without_the_margin_it_does_not_train_with():
     assert names(runs("loss=infonce,ant", "ant_margin=0.1,0.3", "seed=1,2")) == [
         "loss=infonce,seed=1",
