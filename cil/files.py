@@ -45,6 +45,10 @@ def write_bytes_atomically(path: Path, content: bytes, durable: bool = True) -> 
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename is None:  # a write does not say to which file
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -83,7 +83,7 @@ def _start(planned: Plan) -> int:
     if planned.resume is not None:
         continue_run(planned.jobs[0], planned.resume)
     elif planned.rerun is not None:
-        repeat_run(planned.jobs[0], planned.rerun)
+        repeat_run(planned.jobs[0], planned.rerun, planned.place)
     elif planned.multirun:
         for warning in split_warnings(planned):
             print(f"warning: {warning}", file=sys.stderr)

@@ -165,14 +165,17 @@ class Run:
             raise ConfigError(f"{wrong}: is unknown; valid: {', '.join(OWN)}, or a key of the run (dataset__root=...)")
         return evaluate_run(self._stored, own, others, say=lambda _: None)
 
-    def export(self, folder: str | Path | None = None, formats: Sequence[str] = ("safetensors", "program")) -> Path:
+    def export(
+        self, folder: str | Path | None = None, formats: str | Sequence[str] = ("safetensors", "program")
+    ) -> Path:
         """`python -m cil.export`: files to use the network without this project; the folder they are in.
 
-        Raises ConfigError for an unknown format, or one whose packages are missing.
+        Raises ConfigError for an unknown format, one whose packages are missing, and a folder that holds other files.
         """
         from cil.export.export import export_run
 
-        return export_run(self._stored, None if folder is None else Path(folder), formats, None)
+        chosen = formats.split(",") if isinstance(formats, str) else formats
+        return export_run(self._stored, None if folder is None else Path(folder), chosen, None)
 
 
 def _frame(records: list[dict[str, Any]], kind: str) -> "pd.DataFrame":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cil.errors import ConfigError
 from cil.records.folder import read_status
 from cil.report.errors import ReportError
+from cil.report.groups import make_problems
 from cil.report.rows import settings_and_figures
 from cil.report.runs import find_runs, run_folders
 
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def runs(paths: str | Path | Iterable[str | Path] = "outputs") -> "pd.DataFrame":
+def runs(paths: str | Path | Iterable[str | Path] = "outputs", repeats: bool = False) -> "pd.DataFrame":
     """One row a run: `run` (its folder), `state`, settings by dotted key, and figures named as in report_runs.csv.
 
     paths: a run, a folder above runs, a pattern such as "outputs/**", or several of these. A run that does not count
-    (unfinished, damaged) has the reason in the column `excluded` and no figures. Unlike in a report, repeats of a run
-    are there too. Raises ConfigError where there is no run.
+    (unfinished, damaged, a copy or a repeat of another one) has the reason in the column `excluded` and no figures, so
+    that a mean over rows is one over different runs. repeats: copies and repeats have their figures too.
+    Raises ConfigError where there is no run.
     """
     import pandas as pd
 
@@ -28,10 +30,14 @@ def runs(paths: str | Path | Iterable[str | Path] = "outputs") -> "pd.DataFrame"
         found = find_runs(_folders(paths))
     except ReportError as error:
         raise ConfigError(str(error)) from None
+    again = [] if repeats else make_problems(found.runs)[1]
+    left_out = {one.path for one in again}
     rows: list[dict[str, Any]] = [
-        {"run": str(run.path), "state": "finished", "excluded": None} | settings_and_figures(run) for run in found.runs
+        {"run": str(run.path), "state": "finished", "excluded": None} | settings_and_figures(run)
+        for run in found.runs
+        if run.path not in left_out
     ]
-    for one in found.excluded:
+    for one in [*found.excluded, *again]:
         state = str(read_status(one.path).get("state", "unknown"))
         rows.append({"run": str(one.path), "state": state, "excluded": one.reason})
     return pd.DataFrame(sorted(rows, key=lambda row: row["run"]))
@@ -42,7 +48,9 @@ def _folders(paths: str | Path | Iterable[str | Path]) -> list[Path]:
 
     What matches a pattern without holding a run (a report, the folder of curves of a sweep) is passed over.
     """
-    given = [paths] if isinstance(paths, str | Path) else list(paths)
+    given = list(paths) if isinstance(paths, Iterable) and not isinstance(paths, str) else [paths]
+    if not given or not all(isinstance(one, str | Path) for one in given):
+        raise ConfigError(f"{paths!r}: is no path; valid: a run, a folder above runs, a pattern, or several of these")
     found: list[Path] = []
     for one in given:
         text = str(Path(one).expanduser())

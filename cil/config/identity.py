@@ -51,9 +51,9 @@ def run_id(effective: dict[str, Any], versions: Mapping[str, Any] | None = None)
 def settings_of_result(effective: Mapping[str, Any]) -> dict[str, Any]:
     """What result.json notes of its configuration: dotted key -> value of all that can change results.
 
-    Without `dataset.class_list`, a path, whose content result.json notes on its own.
+    Without `dataset.class_list` and `branch`, whose names and tasks result.json notes on their own.
     """
-    left_out = (*NOT_IN_IDENTITY, "dataset.class_list")
+    left_out = (*NOT_IN_IDENTITY, "dataset.class_list", "branch")
     return {key: v for key, v in flat(effective).items() if key not in left_out and key.split(".")[0] not in left_out}
 
 

@@ -19,13 +19,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from cil.command import exit_code
 from cil.config.class_list import class_list_path
 from cil.config.schema import DatasetConfig
 from cil.data import check
 from cil.data.base import RawDataset
 from cil.data.prepare import parser, prepare
 from cil.data.sources import load_whole
-from cil.errors import ConfigError, DataError
+from cil.errors import ConfigError
 from cil.planning.plan import compose_jobs, composed_config
 
 USAGE = "usage: python -m cil.data check|prepare NAME [KEY=VALUE ...]"
@@ -37,18 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments and arguments[0] in ("-h", "--help"):
         print(f"{USAGE}\n\n{__doc__.strip()}" if __doc__ else USAGE)
         return 0
-    try:
-        commands = {"check": check_command, "prepare": prepare_command}
-        if not arguments or arguments[0] not in commands:
-            given = f"no command {arguments[0]!r}" if arguments else "no command given"
-            raise ConfigError(f"{given}; {USAGE}")
-        return commands[arguments[0]](arguments[1:])
-    except ConfigError as error:
-        print(f"configuration error: {error}", file=sys.stderr)
-        return 2
-    except DataError as error:
-        print(f"data error: {error}", file=sys.stderr)
-        return 1
+    return exit_code(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    commands = {"check": check_command, "prepare": prepare_command}
+    if not arguments or arguments[0] not in commands:
+        given = f"no command {arguments[0]!r}" if arguments else "no command given"
+        raise ConfigError(f"{given}; {USAGE}")
+    return commands[arguments[0]](arguments[1:])
 
 
 def dataset_config(arguments: Sequence[str]) -> DatasetConfig:

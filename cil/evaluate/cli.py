@@ -1,11 +1,12 @@
 """The command line of the evaluation."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cil.errors import ConfigError
+from cil.errors import ConfigError, DataError
 from cil.evaluate.measures import PARTS
 from cil.files import write_atomically
 from cil.records.confusion import read_arrays, write_arrays
@@ -60,7 +61,9 @@ def evaluate_run(
 
     check_embedding(own["embedding"])
     folder = run.path / FOLDER
-    folder.mkdir(exist_ok=True)  # a place that cannot be written to shows itself before the work
+    if not os.access(run.path, os.W_OK):  # before the work, not after it
+        raise DataError(f"{run.path}: cannot be written to; evaluate a copy of the run")
+    folder.mkdir(exist_ok=True)
     earlier = _earlier(run, of_network(run, task), say)
     found = evaluate(run, config, Request(task, parts, own["embedding"], own["probe_images"]), say)
     record: dict[str, Any] = plain(found.record)

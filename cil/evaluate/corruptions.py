@@ -7,7 +7,6 @@ each other.
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2.functional import gaussian_blur
 
 from cil.seeding import generator
 
@@ -32,6 +31,8 @@ def corrupted(pixels: Tensor, kind: str, strength: int, batch: int, seed: int) -
         stream = generator(seed, "corruption", strength, batch)
         values = values + 255 * amount * torch.randn(values.shape, generator=stream).to(values.device)
     elif kind == "blur":
+        from torchvision.transforms.v2.functional import gaussian_blur  # nothing else here needs it
+
         sigma = amount * min(pixels.shape[-2:])
         values = gaussian_blur(values, kernel_size=[2 * int(3 * sigma + 0.5) + 1] * 2, sigma=[sigma])
     else:

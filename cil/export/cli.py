@@ -32,8 +32,8 @@ def _export(run: StoredRun, words: list[str]) -> None:
     own, others = parse_settings(words, OWN)
     if others:
         raise ConfigError(f"{next(iter(others))}: is unknown; valid: {', '.join(OWN)}")
-    formats = own["formats"] if isinstance(own["formats"], list) else str(own["formats"]).split(",")
+    formats = own["formats"] if isinstance(own["formats"], list) else str(own["formats"] or "").split(",")
     from cil.export.export import export_run  # needs torch
 
     folder = None if own["folder"] is None else Path(str(own["folder"])).expanduser()
-    export_run(run, folder, [str(one).strip() for one in formats], own["task"], say=print)
+    export_run(run, folder, [str(one).strip() for one in formats if one], own["task"], say=print)

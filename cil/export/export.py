@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from cil.config.locations import check_can_be_made
-from cil.errors import ConfigError
+from cil.errors import ConfigError, DataError
 from cil.export.card import card, facts
 from cil.export.check import check_elsewhere
 from cil.export.network import ExportedNetwork, example_images, weights
@@ -42,6 +42,8 @@ def export_run(
     _check_formats(formats)
     folder = run.path / "export" if folder is None else folder
     check_can_be_made(folder, "choose another place with folder=DIR")
+    if folder != run.path / "export":
+        _refuse_foreign(folder)
     model = load_model(run, task)
     number = run.check_task(task)
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,6 +66,18 @@ def export_run(
     if say is not None:
         say(f"written: {folder / 'classes.json'}, {folder / 'README.md'}")
     return folder
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raises ConfigError where files lie that no export made: a README.md of one's own must not be overwritten."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    try:
+        made = {"classes", "judged_by"} <= json.loads((folder / "classes.json").read_text(encoding="utf-8")).keys()
+    except (OSError, ValueError, AttributeError):
+        made = False
+    if not made:
+        raise ConfigError(f"folder: {folder} holds files of something else; choose an empty folder, or an export's")
 
 
 def _check_formats(formats: Sequence[str]) -> None:
@@ -93,15 +107,22 @@ def _write_and_check(
     kind: str, path: Path, network: ExportedNetwork, images: torch.Tensor, logits: torch.Tensor
 ) -> float | None:
     if kind == "safetensors":
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        save_file(weights(network), path, metadata={"format": "pt"})
+        try:
+            save_file(weights(network), path, metadata={"format": "pt"})
+        except SafetensorError as error:
+            raise DataError(f"{path.parent}: cannot be written: {error}") from None
         return None
     batch = torch.export.Dim("batch", min=1)
     with _quietly(), torch.no_grad():
         program = torch.export.export(network, (images,), dynamic_shapes={"images": {0: batch}}, strict=False)
         if kind == "program":
-            torch.export.save(program, path)
+            try:
+                torch.export.save(program, path)
+            except RuntimeError as error:  # of a full disk, say
+                raise DataError(f"{path.parent}: cannot be written: {str(error).splitlines()[0]}") from None
         else:
             torch.onnx.export(
                 network,

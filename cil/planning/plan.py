@@ -143,13 +143,16 @@ def _stored_plan(
     path = Path(folder).expanduser()
     if arguments.show or (arguments.multirun and key == "resume"):
         raise ConfigError(f"{key}: continues or repeats one run; it cannot stand beside -m, --cfg and the like")
+    if not arguments.multirun:
+        _refuse_hydra(key, overrides)
     if key == "resume":
         job = _resumed(loader, checker, overrides, folder, arguments)
         return Plan([job], warnings=job.warnings, resume=path, launch=launch)
     source, own = Rerun(path, launch.from_task), [o for o in overrides if not o.is_hydra_override()]
     if not arguments.multirun:
         job = single_rerun(source, own, checker)
-        return Plan([job], warnings=job.warnings, rerun=path, launch=launch)
+        place = next((Path(str(o.value())) for o in overrides if o.is_hydra_override()), None)
+        return Plan([job], warnings=job.warnings, rerun=path, launch=launch, place=place)
     hydra = [str(o.input_line) for o in overrides if o.is_hydra_override()]
     grid, master = swept_reruns(source, own, hydra, loader, checker)
     task = [] if launch.from_task is None else [f"from_task={launch.from_task}"]
@@ -166,6 +169,17 @@ def _stored_plan(
         hydra_overrides=hydra,
         composed=master,
     )
+
+
+def _refuse_hydra(key: str, overrides: list[Override]) -> None:
+    """Raises ConfigError for a setting of Hydra's beside resume=RUN or rerun=RUN, which start without Hydra."""
+    for override in overrides:
+        if not override.is_hydra_override():
+            continue
+        name, value = override.key_or_group, str(override.value())
+        if key == "resume" or name != "hydra.run.dir" or "$" in value:
+            valid = "hydra.run.dir=DIR, a plain path" if key == "rerun" else "leave it out, the run goes on where it is"
+            raise ConfigError(f"{name}: has no effect beside {key}; valid: {valid}")
 
 
 def _resumed(

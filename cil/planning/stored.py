@@ -23,7 +23,9 @@ def stored_config(key: str, folder: str) -> dict[str, Any]:
     if not path.is_dir():
         raise ConfigError(f"{key}: {folder} is not a folder; valid is a run's folder, e.g. outputs/NAME/TIME")
     if not (path / "config.yaml").is_file():
-        raise ConfigError(f"{key}: {folder} holds no config.yaml, so it is not a run's folder")
+        below = sorted(found.parent for found in path.glob("*/config.yaml"))
+        hint = f"; runs below it: {below[0]} and {len(below) - 1} more" if below else ""
+        raise ConfigError(f"{key}: {folder} holds no config.yaml, so it is not a run's folder{hint}")
     return canonical(load_effective(path / "config.yaml"))
 
 
@@ -66,7 +68,8 @@ def refuse_differences(folder: str, stored: dict[str, Any], new: dict[str, Any])
         return
     raise ConfigError(
         f"resume: {folder} was started with other settings, and a continued run must equal an unbroken one "
-        f"({'; '.join(differences(stored, new))}); leave them out, or start a new run with rerun={folder}"
+        f"({'; '.join(differences(stored, new))}); leave them out (config.yaml too must be as it was), or "
+        f"start a new run with rerun={folder}"
     )
 
 

@@ -3,6 +3,7 @@
 import re
 from itertools import accumulate, pairwise
 
+from cil.config.locations import config_dir
 from cil.config.names import show, suggestion
 from cil.config.ranges import check_nulls, check_ranges
 from cil.config.schema import (
@@ -21,7 +22,7 @@ from cil.config.schema import (
 from cil.distributed.launch import launched
 from cil.errors import ConfigError
 from cil.planning.plugins import check_mirror
-from cil.planning.warn import epoch_warnings, task_warnings
+from cil.planning.warn import data_warnings, epoch_warnings, task_warnings
 
 
 def validate(config: RunConfig, look_for_data: bool = True) -> list[str]:
@@ -49,7 +50,7 @@ def validate(config: RunConfig, look_for_data: bool = True) -> list[str]:
     _check_branch(config.branch, tasks)
     check_device(config.device)
     check_mirror(config.tracking)
-    return [*task_warnings(config, len(sizes)), *epoch_warnings(config, tasks)]
+    return [*data_warnings(config.dataset), *task_warnings(config, len(sizes)), *epoch_warnings(config, tasks)]
 
 
 def _check_name(name: str) -> None:
@@ -143,10 +144,10 @@ def _check_images(config: RunConfig) -> None:
         if len(values) != 3:
             raise ConfigError(f"augment.{key}: {show(values)} must hold 3 numbers, one a channel")
     if (augment.resized_crop or augment.test_resize is not None) and size <= MAX_RESIDENT_SIDE:
-        key = "resized_crop" if augment.resized_crop else "test_resize"
+        key, off = ("resized_crop", "false") if augment.resized_crop else ("test_resize", "null")
         raise ConfigError(
             f"augment.{key}: needs images that are decoded in training, with dataset.image_size above "
-            f"{MAX_RESIDENT_SIDE}; here it is {size}"
+            f"{MAX_RESIDENT_SIDE}; here it is {size}; valid: a larger one, augment.{key}={off}, or another augment=NAME"
         )
     if augment.test_resize is not None and augment.test_resize < size:
         raise ConfigError(f"augment.test_resize: {augment.test_resize} is smaller than dataset.image_size={size}")
@@ -203,6 +204,10 @@ def _check_classes(config: RunConfig, look_for_data: bool) -> list[int]:
     from cil.data.sources import count_classes, locate
     from cil.data.stream import class_order, task_sizes
 
+    name = config.dataset.name
+    others = {path.stem for path in (config_dir() / "dataset").glob("*.yaml")} - {"digits"}
+    if config.dataset.source == "digits" and name in others:
+        raise ConfigError(f"dataset.name: {name} is another data set, and these are digits; write dataset={name}")
     if look_for_data:
         locate(config.dataset)
     classes = config.dataset.classes if config.dataset.classes is not None else count_classes(config.dataset)

@@ -2,8 +2,16 @@
 
 from collections.abc import Sequence
 
-from cil.config.schema import RunConfig, ScheduleName
+from cil.config.schema import DatasetConfig, RunConfig, ScheduleName
 from cil.errors import ConfigError
+
+
+def data_warnings(dataset: DatasetConfig) -> list[str]:
+    """A line for each place of data that nothing is read from: maybe dataset=NAME was forgotten."""
+    if dataset.source != "digits":
+        return []
+    given = {"dataset.root": dataset.root is not None, "dataset.download": dataset.download}
+    return [f"{key}: has no effect, dataset=digits comes with scikit-learn" for key, there in given.items() if there]
 
 
 def task_warnings(config: RunConfig, tasks: int) -> list[str]:

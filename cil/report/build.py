@@ -29,7 +29,7 @@ from cil.report.observations import read_observations
 from cil.report.reference import Reference, read_reference
 from cil.report.runs import Excluded, Found, find_runs
 from cil.report.sections import add_tables, compared_keys, ranked
-from cil.report.settings import CUT
+from cil.report.settings import CUT, ORDER_KEYS
 from cil.report.title import title_of
 
 
@@ -97,6 +97,8 @@ def _check_factors(problems: Sequence[Problem], factors: Sequence[str]) -> None:
             raise ReportError(f"--factor: {factor} changes no result, so it is no factor")
         if factor in (CUT, CUT.rpartition(".")[2]):
             raise ReportError(f"--factor: {factor} makes runs of another number of tasks, which are not compared")
+        if factor in ("seed", *ORDER_KEYS):
+            raise ReportError(f"--factor: {factor} is what runs are paired by, so it is no factor")
         if factor not in valid and problems:
             close = nearest(factor, sorted(valid))
             hint = f"; did you mean {close}?" if close else ""

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
+from cil.command import exit_code
 from cil.report.errors import ReportError
 from cil.report.mixtures import ALLOWABLE
 from cil.report.observations import shipped
@@ -25,16 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Unicode still gets its table
-    try:
-        if arguments[:1] == ["diff"]:
-            return _diff(arguments[1:])
-        return _report(arguments)
-    except ReportError as error:
-        print(f"report: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+    work = (lambda: _diff(arguments[1:])) if arguments[:1] == ["diff"] else (lambda: _report(arguments))
+    return exit_code(work, (ReportError, "report", 2))
 
 
 class _Parser(argparse.ArgumentParser):

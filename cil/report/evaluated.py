@@ -27,7 +27,8 @@ def evaluation_table(problem: Problem) -> Table | None:
         found = [record for run in group.runs.values() if (record := evaluation_of(run)) is not None]
         if found:
             cells = [_cell([read(one) for one in found]) for read in _COLUMNS.values()]
-            rows.append([group.label, str(len(found)), *cells])
+            if any(cells):  # an accuracy matrix alone stands in the runs' own tables
+                rows.append([group.label, str(len(found)), *cells])
     return Table("Evaluated afterwards", ["group", "n", *_COLUMNS], rows, note=_NOTE) if rows else None
 
 

@@ -111,6 +111,8 @@ def _expectation(entry: Any) -> Expectation:
     wanted = 2 if comparison == "between" else 1
     if not isinstance(numbers, list) or len(numbers) != wanted or not all(_is_number(n) for n in numbers):
         raise ValueError(f"value: {value!r} is not {'[low, high]' if wanted == 2 else 'a number'}")
+    if numbers[0] > numbers[-1]:
+        raise ValueError(f"value: {value!r} is not [low, high]")
     at, kind = str(entry.get("at", "end")), str(entry.get("as", "difference"))
     if at not in _MOMENTS:
         raise ValueError(f"at: {at!r} is unknown; valid: {', '.join(_MOMENTS)}")

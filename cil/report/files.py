@@ -36,7 +36,9 @@ def write(report: Report, formats: Sequence[str], out: Path, columns: Sequence[s
             with (out / name).open("w", encoding="utf-8") as file:
                 file.writelines(parts)
     except OSError as error:
-        raise ReportError(f"{out}: cannot be written: {error.strerror}") from None
+        raise ReportError(
+            f"{out}: cannot be written: {error.strerror}; choose another place with --out DIR, or --format terminal"
+        ) from None
     return [f"written: {out / name}" for name in files]
 
 

@@ -18,8 +18,9 @@ def expectation_table(outcomes: Sequence[Outcome]) -> Table:
     ]
     header = ["experiment", "expected", "group", "rule", "measured", "outcome"]
     note = (
-        "Written down before the runs (conf/expect). A comparison with another group is met only if the whole 95 % "
-        "interval of the paired differences is as expected."
+        "Expectations of an experiment (conf/expect) were written down before its runs; those of --expect are the "
+        "reader's. A comparison with another group is met only if the whole 95 % interval of the paired differences is "
+        "as expected."
     )
     return Table("Expectations", header, rows, left=5, note=note)
 

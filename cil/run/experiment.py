@@ -41,9 +41,11 @@ from cil.run.process import (
     keep_freed_memory,
     other_processes,
     other_threads,
+    other_versions,
     process_counts,
     start_clean,
     thread_counts,
+    torch_versions,
 )
 from cil.run.progress import Display
 from cil.run.signals import Interrupted, StopSignals
@@ -245,7 +247,8 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool, mirror: 
         fit_memory(stored, config, data)
     threads = thread_counts(stored.get("thread_counts", []) if stored else [], device)
     counts = process_counts(stored)
-    for warning in (other_threads(threads), other_processes(counts)):
+    torches = torch_versions(stored)
+    for warning in (other_threads(threads), other_processes(counts), other_versions(torches)):
         if warning:
             _say(f"{folder.path}: {warning}")
     stop.check()
@@ -259,6 +262,7 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool, mirror: 
     versions = {"results_version": version_of_all(parts), "part_versions": parts}
     shares = stored.get("inherited", []) if stored else []
     facts = {"config": job.effective, **versions, "data": data.fingerprint, "thread_counts": threads}
+    facts |= {"torch_versions": torches}
     facts |= ({"inherited": shares} if shares else {}) | ({"process_counts": counts} if counts != [1] else {})
     saver = Saver(config.checkpoint, folder, checkpoints, recorder, facts, lambda: time.monotonic() - started)
     display = Display(len(data.stream.tasks[: config.trainer.max_tasks]), config.tracking.progress)
@@ -277,6 +281,7 @@ def _train(job: Job, folder: RunFolder, stop: StopSignals, begun: bool, mirror: 
         train_together(trainer, config, taken_up=stored is not None or split)
         seconds = time.monotonic() - started
         result = build_result(config, job.run_id, trainer, seconds, threads, counts, shares) | {"forecast": forecast}
+        result |= {"torch_versions": torches} if len(torches) > 1 else {}
         recorder.summarise(job.effective, alone=not told_by_sweep(folder.path))
         tables = trainer.task_end.confusions
         write_confusions(folder.path, {t: {h: c.numpy() for h, c in heads.items()} for t, heads in tables.items()})

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from cil.config.class_list import hash_of_result, names_hash
 from cil.config.locations import check_can_be_made
+from cil.config.schema import RunConfig
 from cil.errors import ConfigError, DataError
 from cil.planning.plan import Job, Plan, job_from_composed
 from cil.planning.resolvers import register
@@ -69,7 +70,8 @@ def _run_of_sweep(job: Job, folder: Path, show: bool) -> float | None:
     except Exception as error:
         failure = JobFailed(f"{type(error).__name__}: {error}")
     gc.collect()
-    print(f"failed: {folder}: {failure}", flush=True)
+    where = "" if str(failure).startswith(f"{folder}:") else f"{folder}: "
+    print(f"failed: {where}{failure}", flush=True)
     raise failure
 
 
@@ -90,10 +92,16 @@ def continue_run(job: Job, folder: Path) -> float | None:
     return _run(job, folder, resume=True)
 
 
-def repeat_run(job: Job, source: Path) -> float | None:
-    """Start a new run of the configuration stored in `source`. Raises ConfigError if its class list was edited."""
+def repeat_run(job: Job, source: Path, folder: Path | None = None) -> float | None:
+    """Start a new run of the configuration stored in `source`. Raises ConfigError if its class list was edited.
+
+    folder: where it goes; None: to outputs/NAME/TIME.
+    """
     refuse_edited_list(job, source)
-    folder = _new_folder(job)
+    if folder is None:
+        folder = _new_folder(job)
+    else:
+        refuse_foreign(folder)
     with _removed_if_unused(folder):
         return _run(job, folder, resume=False)
 
@@ -147,16 +155,16 @@ def refuse_edited_list(job: Job, source: Path) -> None:
 
 @contextmanager
 def _removed_if_unused(folder: Path) -> Iterator[None]:
-    """A folder that was new leaves no trace of a start that came to nothing: a signal, or wrong data, before a step.
+    """A folder that was new leaves no trace of a start that came to nothing: a signal, wrong data, a full disk.
 
-    After any other error it stays: train.log holds the traceback.
+    That is before a step. After any other error it stays: train.log holds the traceback.
     """
     new = is_empty(folder)
     try:
         yield
     except BaseException as error:
         reason = error.__cause__ if isinstance(error, SingleRunFailed) else error
-        expected = (Interrupted, KeyboardInterrupt, ConfigError, DataError, WrongInput)
+        expected = (Interrupted, KeyboardInterrupt, ConfigError, DataError, WrongInput, OSError)
         if new and isinstance(reason, expected) and remove_if_unused(folder):
             print(f"nothing was trained yet: {folder} is removed", flush=True)
         raise
@@ -169,6 +177,12 @@ def objective(result: dict[str, Any]) -> float | None:
     """
     value: float | None = result.get("val", result).get("incremental_avg_top1")
     return value
+
+
+def _what_is_trained(config: RunConfig) -> str:
+    """In a few words: a group that was forgotten on the command line shows here."""
+    loss = f", loss={config.loss.name}" if config.loss.name else ""
+    return f"method={config.method.name}{loss} on {config.dataset.name}, seed={config.seed}"
 
 
 def _run(job: Job, folder: Path, resume: bool, show: bool = True) -> float | None:
@@ -189,9 +203,13 @@ def _run(job: Job, folder: Path, resume: bool, show: bool = True) -> float | Non
     with signals_wait():
         from cil.run.experiment import run_experiment  # torch takes seconds
 
-    print(f"run folder: {folder}", flush=True)
+    print(f"run folder: {folder}\n{_what_is_trained(job.config)}", flush=True)
     try:
         result = run_experiment(job, folder, resume)
+    except Interrupted:
+        if show and read_status(folder).get("state") == "finished":  # the signal came when there was nothing left to do
+            print(f"\n{result_table(finished_result(folder))}\n\n{folder}: is finished", flush=True)
+        raise
     except Exception as error:
         if (folder / "train.log").is_file():
             error.add_note(f"more in {folder / 'train.log'}")

@@ -64,6 +64,18 @@ def other_threads(counts: Sequence[int]) -> str | None:
     )
 
 
+def torch_versions(stored: Mapping[str, Any] | None) -> list[str]:
+    """Versions of PyTorch that a run has been computed with, in order; `stored`: the state it continues from."""
+    return list(dict.fromkeys([*(stored or {}).get("torch_versions", []), str(torch.__version__)]))
+
+
+def other_versions(versions: Sequence[str]) -> str | None:
+    """A warning for a run that has been computed with several versions of PyTorch (`torch_versions`)."""
+    if len(versions) < 2:
+        return None
+    return f"is computed with several versions of PyTorch ({', '.join(versions)}): it may not equal an unbroken run"
+
+
 def process_counts(stored: Mapping[str, Any] | None) -> list[int]:
     """Numbers of processes that a run has been trained by, in order; `stored`: the state it continues from, or
     branches off from.

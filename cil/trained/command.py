@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from cil.errors import ConfigError, DataError
+from cil.command import exit_code
 from cil.records.output import lasting_output
 from cil.trained.folder import StoredRun, open_run
 
@@ -17,15 +17,12 @@ def on_a_run(argv: Sequence[str] | None, text: str, work: Work) -> int:
     argv: None for those of the process. text: of --help. When nobody reads what is printed any more (`| head`), the
     work goes on.
     """
-    try:
+
+    def run() -> int:
         with lasting_output(let_go=BrokenPipeError):
             return _on_a_run(list(sys.argv[1:] if argv is None else argv), text, work)
-    except ConfigError as error:
-        print(f"configuration error: {error}", file=sys.stderr)
-        return 2
-    except (DataError, OSError) as error:
-        print(f"data error: {error}", file=sys.stderr)
-        return 1
+
+    return exit_code(run)
 
 
 def _on_a_run(words: list[str], text: str, work: Work) -> int:

@@ -94,6 +94,8 @@ class StoredRun:
 
 def open_run(path: str | Path) -> StoredRun:
     """The run in a folder. Raises ConfigError where there is none, naming the runs below it if there are some."""
+    if not isinstance(path, str | Path):
+        raise ConfigError(f"{path!r}: is no path; valid is a run's folder, e.g. outputs/NAME/TIME")
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; valid is a run's folder, e.g. outputs/NAME/TIME")

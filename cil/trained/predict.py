@@ -82,7 +82,8 @@ def _one_by_one(images: Any) -> Iterator[tuple[str, Image.Image | Tensor]]:
     for number, image in enumerate(images):
         if isinstance(image, str | Path):
             if not Path(image).expanduser().is_file():
-                raise DataError(f"{image}: no such file")
+                what = "is a folder; name its images" if Path(image).expanduser().is_dir() else "no such file"
+                raise DataError(f"{image}: {what}")
             yield str(image), open_rgb(str(Path(image).expanduser()))
         elif isinstance(image, Image.Image):
             yield str(number), image.convert("RGB")

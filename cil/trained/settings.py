@@ -21,11 +21,14 @@ LOOKED_AT_AGAIN = ("dataset.root", "dataset.num_workers", "device", "trainer.eva
 
 def parse_settings(arguments: list[str], own: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """KEY=VALUE arguments -> (those of `own`, the other ones). Raises ConfigError for what has no such form."""
-    chosen, others = dict(own), dict[str, Any]()
+    chosen, others, seen = dict(own), dict[str, Any](), set[str]()
     for text in arguments:
         key, equals, value = text.partition("=")
         if not equals or not key or text.startswith("-"):
             raise ConfigError(f"{text}: is not KEY=VALUE; valid keys: {', '.join((*own, *LOOKED_AT_AGAIN))}")
+        if key in seen:
+            raise ConfigError(f"{key}: is given twice; write it once")
+        seen.add(key)
         try:
             parsed = yaml.safe_load(value) if value else None
         except yaml.YAMLError:

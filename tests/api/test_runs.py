@@ -28,6 +28,25 @@ def test_patterns_and_lists_find_each_run_once_and_unfinished_ones_have_a_reason
     assert by_pattern["incremental_avg_top1"].isna().tolist() == [False, True]
 
 
+def test_copies_count_once_unless_they_are_asked_for(finished: Finished, tmp_path):
+    first, second = finished.copy(tmp_path / "a"), finished.copy(tmp_path / "b")
+
+    table = cil.runs(str(tmp_path / "**"))
+    assert table["excluded"].fillna("").tolist() == ["", f"duplicate: a copy of {first}"]
+    assert table["incremental_avg_top1"].count() == 1
+    every = cil.runs(str(tmp_path / "**"), repeats=True)
+    assert every["run"].tolist() == [str(first), str(second)]
+    assert every["excluded"].isna().all() and every["incremental_avg_top1"].count() == 2
+
+
+@pytest.mark.parametrize("paths", [None, 3, [3], []])
+def test_what_is_no_path_is_an_error(paths):
+    with pytest.raises(ConfigError, match="is no path; valid: a run"):
+        cil.runs(paths)
+    with pytest.raises(ConfigError, match="is no path; valid is a run's folder"):
+        cil.load(paths)
+
+
 def test_what_matches_a_pattern_and_is_no_run_is_passed_over(finished: Finished, tmp_path):
     """In the folder of a sweep stand the report and the folder of links to its curves."""
     run = finished.copy(tmp_path / "a")

@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import cil
 from cil.config.methods import available_methods
 from cil.engine.build import build_data
 from cil.engine.model_size import begin_whole, model_size
-from cil.errors import DataError
+from cil.errors import ConfigError, DataError
 from cil.export import check
 from cil.export.cli import main
 from cil.export.network import ExportedNetwork, example_images, weights
@@ -152,7 +153,9 @@ def test_a_wrong_argument_is_one_line(finished: Finished, capsys, words: list[st
 
 def test_a_file_that_fails_its_check_does_not_replace_a_good_one(finished: Finished, exported, tmp_path, monkeypatch):
     good = (exported / "model.pt2").read_bytes()
-    (tmp_path / "model.pt2").write_bytes(good)
+    before = {path.name for path in exported.iterdir()}
+    for path in exported.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
 
     def fails(*_):
         raise DataError("other logits")
@@ -160,4 +163,28 @@ def test_a_file_that_fails_its_check_does_not_replace_a_good_one(finished: Finis
     monkeypatch.setattr("cil.export.export.check_elsewhere", fails)
     assert main([str(finished.path), f"folder={tmp_path}", "formats=program"]) == 1
     assert (tmp_path / "model.pt2").read_bytes() == good
-    assert [path.name for path in tmp_path.iterdir()] == ["model.pt2"]
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_files_of_something_else_are_not_overwritten(finished: Finished, tmp_path, monkeypatch, capsys):
+    (tmp_path / "README.md").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    for place in (".", str(tmp_path)):
+        assert main([str(finished.path), f"folder={place}", "formats=safetensors"]) == 2
+        assert f"folder: {place} holds files of something else" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="holds files of something else"):
+        cil.load(finished.path).export("", formats="safetensors")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("README.md", "mine")]
+    for _ in range(2):  # an export may be made anew
+        assert cil.load(finished.path).export(tmp_path / "new", formats="safetensors") == tmp_path / "new"
+
+
+def test_a_disk_that_is_full_is_one_line(finished: Finished, tmp_path, monkeypatch, capsys):
+    def fails(*_, **__):
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", fails)
+    assert main([str(finished.path), f"folder={tmp_path / 'new'}", "formats=safetensors"]) == 1
+    assert capsys.readouterr().err == (
+        f"data error: {tmp_path / 'new'}: cannot be written: I/O error: No space left on device\n"
+    )

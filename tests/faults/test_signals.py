@@ -93,7 +93,9 @@ def test_a_second_signal_stops_at_once(reference: Reference, tmp_path):
 @pytest.mark.faults
 def test_a_signal_that_comes_when_everything_is_done_changes_nothing(reference: Reference, tmp_path):
     folder = tmp_path / "run"
-    assert_clean_exit(train(folder, plan={"faults": [["final", 1, TERM]]}), 128 + TERM)
+    ended = train(folder, plan={"faults": [["final", 1, TERM]]})
+    assert_clean_exit(ended, 128 + TERM)
+    assert "incremental average" in ended.stdout and ended.stdout.endswith(f"{folder}: is finished\n")
     assert_same_outcome(folder, reference.folder)
 
 

@@ -222,9 +222,17 @@ def test_hydra_starts_exactly_the_planned_jobs(tmp_path, monkeypatch):
     assert started == [(job.run_id, str(tmp_path / job.folder)) for job in plan(arguments).jobs]
 
 
+def test_a_place_of_data_that_nothing_is_read_from_is_told():
+    told = one("dataset.root=/data/cifar100", "dataset.download=true").warnings
+    for key in ("dataset.root", "dataset.download"):
+        assert f"{key}: has no effect, dataset=digits comes with scikit-learn" in told
+
+
 def test_what_max_tasks_does_not_cut_is_told():
     assert "trainer.max_tasks: 9 cuts nothing off, the split has 5 tasks" in one("trainer.max_tasks=9").warnings
     assert not [line for line in one("trainer.max_tasks=5").warnings if "max_tasks" in line]
+    whole = ["split=joint", "method=joint", "trainer.max_tasks=2"]
+    assert "trainer.max_tasks: 2 cuts nothing off, the split has 1 task" in one(*whole).warnings
 
 
 def test_single_runs_get_folders_of_their_own(tmp_path):

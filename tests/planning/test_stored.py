@@ -1,5 +1,7 @@
 """resume=RUN and rerun=RUN: from a stored configuration, which may come from someone else."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -228,3 +230,27 @@ def test_one_run_at_a_time(store):
     assert "continues or repeats one run" in refusal("-m", f"resume={folder}", "seed=1,2")
     assert "several values are a sweep" in refusal(f"rerun={folder}", "seed=1,2")
     assert "resume, rerun: only one" in refusal(f"resume={folder}", f"rerun={folder}")
+
+
+def test_a_rerun_goes_where_hydra_run_dir_says(store):
+    folder = store()
+    assert plan([f"rerun={folder}", "hydra.run.dir=there/it is"]).place == Path("there/it is")
+    assert plan([f"rerun={folder}"]).place is None
+
+
+@pytest.mark.parametrize(
+    ("key", "override"),
+    [
+        ("rerun", "hydra.job.name=x"),
+        ("rerun", "hydra.run.dir=x/${name}"),
+        ("resume", "hydra.run.dir=x"),
+    ],
+)
+def test_what_hydra_would_do_is_refused_where_it_does_not_start_the_run(store, key, override):
+    message = refusal(f"{key}={store()}", override)
+    assert message.startswith(f"{override.partition('=')[0]}: has no effect beside {key}; valid: ")
+
+
+def test_a_folder_above_runs_names_them(store):
+    folder = store()
+    assert f"runs below it: {folder} and 0 more" in refusal(f"resume={folder.parent}")

@@ -165,3 +165,14 @@ def test_a_result_beside_an_edited_configuration_is_refused(tmp_path):
     (tmp_path / "result.json").write_text("{")
     with pytest.raises(DataError, match="missing or damaged"):
         finished_result(tmp_path)
+
+
+def test_a_disk_that_is_full_names_the_file(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/status\.json'") as failed:
+        write_atomically(tmp_path / "status.json", "{}")
+    assert failed.value.errno == 28
+    assert not list(tmp_path.iterdir())

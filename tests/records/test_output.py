@@ -39,9 +39,8 @@ def test_a_run_whose_reader_left_ends_as_ever(tmp_path, signum):
     arguments = [*changed(SMALL, epochs), f"hydra.run.dir={tmp_path}/run"]
     pid = zygote().start("cil.train", arguments, tmp_path, tmp_path / "std")
     with open(tmp_path / "std.out") as reader:
-        while "run folder" not in (line := reader.readline()):
+        while "forecast: " not in (line := reader.readline()):
             assert line, f"the run ended with {zygote().wait(pid)} before it trained"
-        reader.readline()
     if signum is not None:
         os.kill(pid, signum)
     assert zygote().wait(pid, timeout=120) == (0 if signum is None else 128 + signum)

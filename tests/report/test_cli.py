@@ -100,6 +100,7 @@ def test_errors_are_one_line(
         ("trainer.max_tasks", "--factor: trainer.max_tasks makes runs of another number of tasks"),
         ("max_tasks", "--factor: max_tasks makes runs of another number of tasks"),
         ("device", "--factor: device changes no result"),
+        ("seed", "--factor: seed is what runs are paired by"),
     ],
 )
 def test_a_factor_that_is_none(folder: Path, factor: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:

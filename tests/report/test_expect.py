@@ -127,6 +127,7 @@ def test_changes_over_tasks(tmp_path: Path) -> None:
         ("expect: [{figure: gap, is: '>'}]", "value is missing"),
         ("expect: [{figure: gap, is: '=', value: 0}]", "is: '=' is unknown"),
         ("expect: [{figure: gap, is: between, value: 1}]", r"is not \[low, high\]"),
+        ("expect: [{figure: gap, is: between, value: [0.9, 0.1]}]", r"value: \[0.9, 0.1\] is not \[low, high\]"),
         ("expect: [{figure: gap, is: '>', value: high}]", "is not a number"),
         ("expect: [{figure: gap, is: '>', value: 0, at: once}]", "at: 'once' is unknown"),
         ("expect: [{figure: gap, is: '>', value: 0, where: 'a=1 b'}]", "'b' is not KEY=VALUE"),

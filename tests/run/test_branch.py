@@ -156,6 +156,9 @@ def test_the_command(ancestor, tmp_path):
     done = train(f"rerun={ancestor}", "from_task=1", "trainer.max_tasks=2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "branches off" in done.stdout
+    whole = train(f"rerun={ancestor}", "hydra.run.dir=here/it is", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    assert (tmp_path / "here/it is/result.json").is_file()
     refused = train(f"rerun={ancestor}", "from_task=1", "split.base=4", cwd=tmp_path)
     assert (refused.returncode, len(refused.stderr.strip().splitlines())) == (2, 1), refused.stderr
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from cil.run.process import keep_freed_memory, other_threads, thread_counts
+from cil.run.process import keep_freed_memory, other_threads, other_versions, thread_counts, torch_versions
 from tests.commands import PROJECT, changed, run, train
 from tests.sweep.sweeps import TINY
 
@@ -74,3 +74,13 @@ def test_a_run_notes_its_threads_and_a_resume_with_others_says_so(tmp_path):
     assert again.returncode == 0, again.stderr
     assert "is computed with several numbers of CPU threads (1, 2)" in again.stdout
     assert json.loads((tmp_path / "run/result.json").read_text())["device"]["thread_counts"] == [1, 2]
+
+
+def test_versions_of_pytorch_are_noted_and_told():
+    now = torch_versions(None)
+    assert [type(one) for one in now] == [str] and other_versions(now) is None
+    later = torch_versions({"torch_versions": ["2.9.0"]})
+    assert later == ["2.9.0", *now]
+    assert other_versions(later) == (
+        f"is computed with several versions of PyTorch (2.9.0, {now[0]}): it may not equal an unbroken run"
+    )

@@ -23,6 +23,12 @@ def test_anything_else_is_refused(text: str):
         parse_settings([text], {"task": None})
 
 
+def test_a_key_stands_once():
+    for texts in (["task=1", "task=2"], ["device=cpu", "device=cuda"]):
+        with pytest.raises(ConfigError, match="is given twice"):
+            parse_settings(texts, {"task": None})
+
+
 @pytest.mark.parametrize("method", ["tagfex", "replay", "icarl", "joint"])
 @pytest.mark.parametrize(
     ("key", "value"),
