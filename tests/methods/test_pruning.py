@@ -140,5 +140,8 @@ def test_a_model_that_does_not_fit_the_ratio_is_refused(finished: Finished, tmp_
     path = finished.copy(tmp_path)
     config = (path / "config.yaml").read_text()
     (path / "config.yaml").write_text(config.replace("ratio: 0.3", "ratio: 0.5"))
+    result = json.loads((path / "result.json").read_text())
+    del result["settings"]  # older versions noted none
+    (path / "result.json").write_text(json.dumps(result))
     with pytest.raises(DataError, match="does not fit its config"):
         cil.load(path).model()
