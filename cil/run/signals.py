@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any
@@ -98,12 +98,8 @@ def signals_raise() -> Iterator[None]:
     def stop(signum: int, _frame: FrameType | None) -> None:
         raise Interrupted(signum)
 
-    previous = {signum: signal.signal(signum, stop) for signum in (signal.SIGTERM, signal.SIGINT)}
-    try:
+    with _handled(stop):
         yield
-    finally:
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)
 
 
 @contextmanager
@@ -116,15 +112,19 @@ def signals_wait() -> Iterator[None]:
         yield
         return
     came: list[int] = []
+    try:
+        with _handled(lambda signum, _frame: came.append(signum)):
+            yield
+    finally:
+        if came:
+            signal.raise_signal(came[0])
 
-    def note(signum: int, _frame: FrameType | None) -> None:
-        came.append(signum)
 
-    previous = {signum: signal.signal(signum, note) for signum in (signal.SIGTERM, signal.SIGINT)}
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    previous = {signum: signal.signal(signum, handler) for signum in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)
-        if came:
-            signal.raise_signal(came[0])
+        for signum, before in previous.items():
+            signal.signal(signum, before)
