@@ -18,7 +18,7 @@ from cil.errors import ConfigError, DataError
 from cil.planning.plan import VERSION_BASE, Plan, plan
 from cil.records.output import lasting_output
 from cil.run.job import SingleRunFailed, continue_run, refuse_edited_list, repeat_run, run_job
-from cil.run.signals import Interrupted, signals_raise
+from cil.run.signals import Interrupted, signals_raise, signals_wait
 from cil.sweep.dry_run import show_plan
 from cil.sweep.optimised import best_text, prepare, split_warnings
 from cil.sweep.runner import run_sweep
@@ -70,7 +70,8 @@ def _start(planned: Plan) -> int:
         print(show_plan(planned))
         return 0
     if planned.launch.probe and not planned.show:
-        from cil.sweep.probe_report import probe  # needs torch
+        with signals_wait():
+            from cil.sweep.probe_report import probe  # needs torch
 
         print(probe(planned))
         return 0
@@ -121,7 +122,8 @@ def _no_effect(planned: Plan) -> list[str]:
     """Warnings of the no-op detector, for a sweep."""
     if planned.launch.probe is False:
         return []
-    from cil.sweep.probe_report import sweep_warnings  # needs torch
+    with signals_wait():
+        from cil.sweep.probe_report import sweep_warnings  # needs torch
 
     warnings = sweep_warnings(planned)
     for warning in warnings:

@@ -1,5 +1,6 @@
 """How commands end: exit codes, one line for each error, whatever becomes of their output."""
 
+import os
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 
 from cil.command import exit_code
 from cil.errors import ConfigError, DataError
+from tests.commands import PROJECT
 
 
 def failing(error: BaseException):
@@ -23,7 +25,7 @@ def failing(error: BaseException):
         (DataError("a.png: no"), 1, "data error: a.png: no\n"),
         (OSError(28, "No space left on device", "a"), 1, "data error: [Errno 28] No space left on device: 'a'\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
-        (BrokenPipeError(), 0, ""),
+        (BrokenPipeError(32, "Broken pipe"), 1, "data error: [Errno 32] Broken pipe\n"),  # of a worker, say
         (LookupError("own"), 5, "mine: own\n"),
     ],
 )
@@ -40,13 +42,27 @@ def test_what_nobody_can_cause_keeps_its_traceback():
 
 @pytest.mark.parametrize(
     ("where", "code", "text"),
-    [(">/dev/full", 1, "data error: [Errno 28] No space left on device\n"), (">&-", 0, ""), ("2>&-", 0, "")],
+    [
+        (">/dev/full", 1, "data error: [Errno 28] No space left on device\n"),
+        (">&-", 4, ""),
+        ("2>&-", 4, ""),
+        (">&5", 4, ""),  # nobody reads, and nobody need know
+    ],
 )
-def test_output_that_goes_nowhere_leaves_no_traceback(where, code, text):
-    script = "from cil.command import exit_code; import sys; sys.exit(exit_code(lambda: print('x' * 9) or 0))"
-    done = subprocess.run(
-        ["sh", "-c", f'"$0" -c "$1" {where}', sys.executable, script], capture_output=True, text=True, check=False
+@pytest.mark.parametrize("flush", [True, False])
+def test_output_that_goes_nowhere_leaves_no_traceback(where, code, text, flush):
+    script = (
+        "import os, sys\n"
+        "from cil.command import exit_code\n"
+        f"sys.exit(exit_code(lambda: print('x' * 9, flush={flush}) or 4))\n"
     )
+    if where == ">&5":
+        code = 0 if flush else 4
+        script = "import os\nreading, writing = os.pipe()\nos.close(reading)\nos.dup2(writing, 1)\n" + script
+        where = ""
+    command = ["sh", "-c", f'"$0" -c "$1" {where}', sys.executable, script]
+    buffered = os.environ | {"PYTHONUNBUFFERED": "", "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(command, env=buffered, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (code, text)
 
 

@@ -174,7 +174,7 @@ class Run:
         """
         from cil.export.export import export_run
 
-        chosen = formats.split(",") if isinstance(formats, str) else formats
+        chosen = [one.strip() for one in formats.split(",")] if isinstance(formats, str) else formats
         return export_run(self._stored, None if folder is None else Path(folder), chosen, None)
 
 

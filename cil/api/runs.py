@@ -30,7 +30,7 @@ def runs(paths: str | Path | Iterable[str | Path] = "outputs", repeats: bool = F
         found = find_runs(_folders(paths))
     except ReportError as error:
         raise ConfigError(str(error)) from None
-    again = [] if repeats else make_problems(found.runs)[1]
+    again = [] if repeats else [one for one in make_problems(found.runs)[1] if one.same]
     left_out = {one.path for one in again}
     rows: list[dict[str, Any]] = [
         {"run": str(run.path), "state": "finished", "excluded": None} | settings_and_figures(run)

@@ -51,9 +51,9 @@ def run_id(effective: dict[str, Any], versions: Mapping[str, Any] | None = None)
 def settings_of_result(effective: Mapping[str, Any]) -> dict[str, Any]:
     """What result.json notes of its configuration: dotted key -> value of all that can change results.
 
-    Without `dataset.class_list` and `branch`, whose names and tasks result.json notes on their own.
+    Without `dataset.class_list`, a path: result.json notes its names.
     """
-    left_out = (*NOT_IN_IDENTITY, "dataset.class_list", "branch")
+    left_out = (*NOT_IN_IDENTITY, "dataset.class_list")
     return {key: v for key, v in flat(effective).items() if key not in left_out and key.split(".")[0] not in left_out}
 
 
@@ -67,6 +67,9 @@ def contradiction(result: Mapping[str, Any], config: Mapping[str, Any]) -> str |
     if not isinstance(noted, dict):
         return None
     wrong = [f"{key}: {show(there.get(key))}, not {show(v)}" for key, v in noted.items() if there.get(key) != v]
+    listed, lists = result.get("class_list") is not None, there.get("dataset.class_list") is not None
+    if listed != lists:
+        wrong.append(f"dataset.class_list: {show(there.get('dataset.class_list'))}, not {'one' if listed else 'null'}")
     more = f" and {len(wrong) - 3} more" * (len(wrong) > 3)
     return f"config.yaml is not the one that result.json is of ({'; '.join(wrong[:3])}{more})" if wrong else None
 

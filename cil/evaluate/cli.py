@@ -64,10 +64,11 @@ def evaluate_run(
     if not os.access(run.path, os.W_OK):  # before the work, not after it
         raise DataError(f"{run.path}: cannot be written to; evaluate a copy of the run")
     folder.mkdir(exist_ok=True)
-    earlier = _earlier(run, of_network(run, task), say)
+    _earlier(run, of_network(run, task), say)  # before the work: what is replaced can still be kept
     found = evaluate(run, config, Request(task, parts, own["embedding"], own["probe_images"]), say)
     record: dict[str, Any] = plain(found.record)
     arrays = found.arrays | {f"confusion_{head}": counts for head, counts in found.confusion.items()}
+    earlier = _earlier(run, of_network(run, task), lambda _: None)  # as it is now: another one may have ended meanwhile
     if earlier is None:
         for path in [*folder.glob("*.svg"), *folder.glob("*.png"), folder / "arrays.npz"]:
             path.unlink(missing_ok=True)

@@ -47,6 +47,9 @@ def export_run(
     model = load_model(run, task)
     number = run.check_task(task)
     folder.mkdir(parents=True, exist_ok=True)
+    classes = run.classes[: run.tasks[number - 1].known]
+    # First: by it a folder is known as an export's, when a command that failed is given again.
+    write_atomically(folder / "classes.json", json.dumps(facts(run, classes, model.judged_by), indent=1) + "\n")
     network = ExportedNetwork(model)
     size = run.config.dataset.image_size
     images = example_images(size, EXAMPLES)
@@ -58,8 +61,6 @@ def export_run(
         told = "" if difference is None else f" (loads without this project; logits differ by {difference:.1g} at most)"
         if say is not None:
             say(f"written: {path}{told}")
-    classes = run.classes[: run.tasks[number - 1].known]
-    write_atomically(folder / "classes.json", json.dumps(facts(run, classes, model.judged_by), indent=1) + "\n")
     parameters = sum(parameter.numel() for parameter in network.parameters())
     files = [FORMATS[kind] for kind in formats]
     write_atomically(folder / "README.md", card(run, number, files, parameters, model.judged_by))

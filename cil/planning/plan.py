@@ -151,7 +151,7 @@ def _stored_plan(
     source, own = Rerun(path, launch.from_task), [o for o in overrides if not o.is_hydra_override()]
     if not arguments.multirun:
         job = single_rerun(source, own, checker)
-        place = next((Path(str(o.value())) for o in overrides if o.is_hydra_override()), None)
+        place = next((Path(_written(o)) for o in overrides if o.is_hydra_override()), None)
         return Plan([job], warnings=job.warnings, rerun=path, launch=launch, place=place)
     hydra = [str(o.input_line) for o in overrides if o.is_hydra_override()]
     grid, master = swept_reruns(source, own, hydra, loader, checker)
@@ -171,13 +171,22 @@ def _stored_plan(
     )
 
 
+def _written(override: Override) -> str:
+    """The value as text, where it is one value and stands for itself; otherwise nothing."""
+    value = override.value()
+    if override.is_delete() or override.is_sweep_override() or value is None or isinstance(value, list | dict):
+        return ""
+    return value if isinstance(value, str) else str(override.input_line).partition("=")[2]
+
+
 def _refuse_hydra(key: str, overrides: list[Override]) -> None:
     """Raises ConfigError for a setting of Hydra's beside resume=RUN or rerun=RUN, which start without Hydra."""
     for override in overrides:
         if not override.is_hydra_override():
             continue
-        name, value = override.key_or_group, str(override.value())
-        if key == "resume" or name != "hydra.run.dir" or "$" in value:
+        name = override.key_or_group
+        plain_path = name == "hydra.run.dir" and _written(override) and "$" not in _written(override)
+        if key == "resume" or not plain_path:
             valid = "hydra.run.dir=DIR, a plain path" if key == "rerun" else "leave it out, the run goes on where it is"
             raise ConfigError(f"{name}: has no effect beside {key}; valid: {valid}")
 

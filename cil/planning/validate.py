@@ -3,7 +3,6 @@
 import re
 from itertools import accumulate, pairwise
 
-from cil.config.locations import config_dir
 from cil.config.names import show, suggestion
 from cil.config.ranges import check_nulls, check_ranges
 from cil.config.schema import (
@@ -204,10 +203,6 @@ def _check_classes(config: RunConfig, look_for_data: bool) -> list[int]:
     from cil.data.sources import count_classes, locate
     from cil.data.stream import class_order, task_sizes
 
-    name = config.dataset.name
-    others = {path.stem for path in (config_dir() / "dataset").glob("*.yaml")} - {"digits"}
-    if config.dataset.source == "digits" and name in others:
-        raise ConfigError(f"dataset.name: {name} is another data set, and these are digits; write dataset={name}")
     if look_for_data:
         locate(config.dataset)
     classes = config.dataset.classes if config.dataset.classes is not None else count_classes(config.dataset)

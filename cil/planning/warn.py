@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from cil.config.locations import config_dir
 from cil.config.schema import DatasetConfig, RunConfig, ScheduleName
 from cil.errors import ConfigError
 
@@ -11,7 +12,10 @@ def data_warnings(dataset: DatasetConfig) -> list[str]:
     if dataset.source != "digits":
         return []
     given = {"dataset.root": dataset.root is not None, "dataset.download": dataset.download}
-    return [f"{key}: has no effect, dataset=digits comes with scikit-learn" for key, there in given.items() if there]
+    told = [f"{key}: has no effect, dataset=digits comes with scikit-learn" for key, there in given.items() if there]
+    if dataset.name != "digits" and (config_dir() / "dataset" / f"{dataset.name}.yaml").is_file():
+        told.append(f"dataset.name: these are digits, dataset={dataset.name} would be {dataset.name}")
+    return told
 
 
 def task_warnings(config: RunConfig, tasks: int) -> list[str]:

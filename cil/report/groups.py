@@ -26,6 +26,7 @@ from cil.report.significance import Summary, summarise
 
 Unit = tuple[Any, str]
 HOLDOUT = "dataset.holdout_per_class"
+_COPY = "a copy of"
 PACK = "dataset.pack_side"
 _PROBLEM_KEYS = ("dataset.name", "dataset.source", "dataset.classes", HOLDOUT, PACK, "split")
 """Beside the number of tasks that were learned, whether trainer.max_tasks led to it or not. A holdout is one of them:
@@ -190,7 +191,8 @@ def _make_groups(runs: list[Run]) -> tuple[list[Group], list[Excluded]]:
         repeats = group.repeats.setdefault(run.unit, [])
         if first is not run:
             reason, is_repeat = _duplicate_of(first, run, repeats)
-            duplicates.append(Excluded(run.path, f"duplicate: {reason} {first.path}"))
+            same = is_repeat or reason == _COPY
+            duplicates.append(Excluded(run.path, f"duplicate: {reason} {first.path}", same))
             if not is_repeat:
                 continue
         repeats.append(run)
@@ -209,7 +211,7 @@ def _duplicate_of(first: Run, run: Run, repeats: Sequence[Run]) -> tuple[str, bo
     if images[0] != images[1]:
         return "same configuration, other numbers of training images than", False
     if any(run.result == other.result for other in repeats):  # not even the seconds differ
-        return "a copy of", False
+        return _COPY, False
     return "a repeat (for the noise floor only) of", True
 
 

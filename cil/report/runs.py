@@ -31,6 +31,8 @@ class Excluded:
 
     path: Path
     reason: str
+    same: bool = False
+    """It is a copy or a repeat of another one that counts."""
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ def state_to_branch_from(job: Job) -> State:
         "data": stored["data"],
         "thread_counts": stored.get("thread_counts", []),
         "process_counts": stored.get("process_counts", [1]),
+        "torch_versions": stored.get("torch_versions", []),
         "records": stored["records"],
         "trainer": stored["trainer"],
         "seconds": 0.0,

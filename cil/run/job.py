@@ -1,5 +1,6 @@
 """How a job starts: called by Hydra, from resume=RUN, or from rerun=RUN. Imports no torch before it trains."""
 
+import errno
 import gc
 import secrets
 from collections.abc import Iterator
@@ -144,7 +145,7 @@ def refuse_edited_list(job: Job, source: Path) -> None:
         return
     noted = read_status(source).get("class_list")
     if noted is None and (source / "result.json").is_file():
-        noted = hash_of_result(finished_result(source))
+        noted = hash_of_result(finished_result(source, judge=False))
     # 0.1.0 noted the bytes of the file.
     if noted not in (None, names_hash(path), sha256(Path(path).read_bytes()).hexdigest()):
         raise ConfigError(
@@ -164,8 +165,9 @@ def _removed_if_unused(folder: Path) -> Iterator[None]:
         yield
     except BaseException as error:
         reason = error.__cause__ if isinstance(error, SingleRunFailed) else error
-        expected = (Interrupted, KeyboardInterrupt, ConfigError, DataError, WrongInput, OSError)
-        if new and isinstance(reason, expected) and remove_if_unused(folder):
+        expected = (Interrupted, KeyboardInterrupt, ConfigError, DataError, WrongInput)
+        full = isinstance(reason, OSError) and reason.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+        if new and (full or isinstance(reason, expected)) and remove_if_unused(folder):
             print(f"nothing was trained yet: {folder} is removed", flush=True)
         raise
 
@@ -187,17 +189,17 @@ def _what_is_trained(config: RunConfig) -> str:
 
 def _run(job: Job, folder: Path, resume: bool, show: bool = True) -> float | None:
     status = read_status(folder)
-    finished = status.get("state") == "finished"
-    if (resume or finished) and (folder / "config.yaml").is_file():
+    finished, configured = status.get("state") == "finished", (folder / "config.yaml").is_file()
+    if finished and not configured:
+        raise DataError(f"{folder}: config.yaml is missing, so nobody can say which run finished here")
+    ended = finished_result(folder) if finished else None  # first: an edited config.yaml is its own reason
+    if (resume or finished) and configured:
         # A sweep's folders may be named by hand: the job that ran here may be another one.
         refuse_differences(str(folder), stored_config("resume", str(folder)), job.effective)
-    if finished:
-        if not (folder / "config.yaml").is_file():
-            raise DataError(f"{folder}: config.yaml is missing, so nobody can say which run finished here")
-        result = finished_result(folder)
+    if ended is not None:
         refuse_other_classes(folder, job.effective)
         print(f"{folder}: already finished, nothing to do")
-        return objective(result)
+        return objective(ended)
     if not resume:
         refuse_unfinished(folder)
     with signals_wait():

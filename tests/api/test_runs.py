@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 import cil
@@ -37,6 +39,9 @@ def test_copies_count_once_unless_they_are_asked_for(finished: Finished, tmp_pat
     every = cil.runs(str(tmp_path / "**"), repeats=True)
     assert every["run"].tolist() == [str(first), str(second)]
     assert every["excluded"].isna().all() and every["incremental_avg_top1"].count() == 2
+    result = json.loads((second / "result.json").read_text())
+    (second / "result.json").write_text(json.dumps(result | {"part_versions": {"optimizer": 9}}))
+    assert cil.runs(str(tmp_path / "**"))["excluded"].isna().all(), "other code: nothing of it is counted twice"
 
 
 @pytest.mark.parametrize("paths", [None, 3, [3], []])

@@ -123,7 +123,7 @@ def test_a_result_contradicts_another_configuration_by_its_values():
     assert contradiction(result, effective) is None
     assert contradiction({}, effective) is None, "of a version that noted none"
     without_effect = {"name": "x", "tags": ["y"], "device": "cuda", "checkpoint": {"keep_tasks": True}}
-    moved = {"dataset": effective["dataset"] | {"root": "elsewhere", "class_list": "elsewhere.txt"}}
+    moved = {"dataset": effective["dataset"] | {"root": "elsewhere"}}
     rewritten = {"seed": 3.0, "newer": {"key": 1}, "newest": 2}
     assert contradiction(result, effective | without_effect | moved | rewritten) is None
     edited = effective | {"seed": 4, "dataset": effective["dataset"] | {"max_train_per_class": 8}}
@@ -131,3 +131,9 @@ def test_a_result_contradicts_another_configuration_by_its_values():
     assert told is not None and told.startswith("config.yaml is not the one that result.json is of (")
     assert "seed: 4, not 3" in told and "dataset.max_train_per_class: 8, not 9" in told
     assert contradiction(result, {}).endswith(" more)")
+    branch = effective | {"branch": {"run": "r", "task": 1, "run_id": "0" * 12}}
+    assert "branch.task: 1, not null" in contradiction(result, branch)
+    listed = effective | {"dataset": effective["dataset"] | {"class_list": "x.txt"}}
+    assert contradiction(result | {"class_list": {"file": "y.txt"}}, listed) is None, "the list may lie elsewhere"
+    told = contradiction(result | {"class_list": None}, listed)
+    assert told is not None and "dataset.class_list: x.txt, not null" in told

@@ -7,6 +7,7 @@ from PIL import Image
 
 import cil
 from cil.errors import ConfigError
+from cil.evaluate import evaluation
 from cil.evaluate.cli import main
 from cil.evaluate.network import Bench
 from tests.finished import Finished, train_finished
@@ -61,6 +62,21 @@ def test_an_earlier_task_and_chosen_parts(evaluated, capsys):
         assert main([str(evaluated), "task=2", "parts=calibration"]) == 0
         assert f"evaluation.json: is {words}, and will be replaced" in capsys.readouterr().err
     assert "calibration" in record and not {"matrices", "drift", "probe", "corruptions"} & record.keys()
+
+
+def test_an_evaluation_that_ended_meanwhile_keeps_its_parts(finished: Finished, tmp_path, monkeypatch):
+    folder = finished.copy(tmp_path)
+    real, told = evaluation.evaluate, []
+
+    def with_another_beside_it(*arguments):
+        monkeypatch.setattr(evaluation, "evaluate", real)
+        told.append(main([str(folder), "parts=matrix"]))
+        return real(*arguments)
+
+    monkeypatch.setattr(evaluation, "evaluate", with_another_beside_it)
+    assert main([str(folder), "parts=calibration"]) == 0
+    record = json.loads((folder / "evaluation.json").read_text())
+    assert (told, record["parts"]) == ([0], ["matrix", "calibration"]) and "matrices" in record
 
 
 def test_a_changed_network_is_noticed(finished: Finished, tmp_path, capsys):

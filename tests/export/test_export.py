@@ -188,3 +188,5 @@ def test_a_disk_that_is_full_is_one_line(finished: Finished, tmp_path, monkeypat
     assert capsys.readouterr().err == (
         f"data error: {tmp_path / 'new'}: cannot be written: I/O error: No space left on device\n"
     )
+    monkeypatch.undo()
+    assert main([str(finished.path), f"folder={tmp_path / 'new'}", "formats=safetensors"]) == 0

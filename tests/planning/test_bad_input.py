@@ -94,10 +94,6 @@ CASES = [
     (["trainer.compile=maybe"], "expected true or false"),
     (["ant_margin=abc"], "ant_margin: 'abc' is not valid; expected a number or null"),
     (["dataset.name=null"], "dataset.name: null is not valid; expected text"),
-    (
-        ["dataset.name=cifar100"],
-        "dataset.name: cifar100 is another data set, and these are digits; write dataset=",
-    ),
     (["augment=imagenet"], "valid: a larger one, augment.resized_crop=false, or another augment=NAME"),
     (["loss.reference=anchr"], "loss.reference: 'anchr' is unknown; did you mean anchor? valid: anchor, global"),
     (["trainer.precision=fp8"], "trainer.precision: 'fp8' is unknown; valid: fp32, bf16, fp16"),

@@ -226,6 +226,8 @@ def test_a_place_of_data_that_nothing_is_read_from_is_told():
     told = one("dataset.root=/data/cifar100", "dataset.download=true").warnings
     for key in ("dataset.root", "dataset.download"):
         assert f"{key}: has no effect, dataset=digits comes with scikit-learn" in told
+    assert "dataset.name: these are digits, dataset=cifar100 would be cifar100" in one("dataset.name=cifar100").warnings
+    assert not [line for line in one("dataset.name=mine").warnings if "dataset" in line]
 
 
 def test_what_max_tasks_does_not_cut_is_told():

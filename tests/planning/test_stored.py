@@ -235,6 +235,7 @@ def test_one_run_at_a_time(store):
 def test_a_rerun_goes_where_hydra_run_dir_says(store):
     folder = store()
     assert plan([f"rerun={folder}", "hydra.run.dir=there/it is"]).place == Path("there/it is")
+    assert plan([f"rerun={folder}", "hydra.run.dir=1e3"]).place == Path("1e3")
     assert plan([f"rerun={folder}"]).place is None
 
 
@@ -243,12 +244,17 @@ def test_a_rerun_goes_where_hydra_run_dir_says(store):
     [
         ("rerun", "hydra.job.name=x"),
         ("rerun", "hydra.run.dir=x/${name}"),
+        ("rerun", "hydra.run.dir=null"),
+        ("rerun", "hydra.run.dir="),
+        ("rerun", "hydra.run.dir=a,b"),
+        ("rerun", "hydra.run.dir=[a]"),
+        ("rerun", "~hydra.run.dir"),
         ("resume", "hydra.run.dir=x"),
     ],
 )
 def test_what_hydra_would_do_is_refused_where_it_does_not_start_the_run(store, key, override):
     message = refusal(f"{key}={store()}", override)
-    assert message.startswith(f"{override.partition('=')[0]}: has no effect beside {key}; valid: ")
+    assert message.startswith(f"{override.partition('=')[0].lstrip('~')}: has no effect beside {key}; valid: ")
 
 
 def test_a_folder_above_runs_names_them(store):

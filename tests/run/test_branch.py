@@ -71,6 +71,9 @@ def test_a_branch_with_the_same_settings_equals_the_unbroken_run(ancestor, tmp_p
     told = result.pop("branch")
     assert [one.pop("inherited", None) for one in result["tasks"]] == [whole["config_id"]] * task + [None] * (3 - task)
     assert result.pop("config_id") != whole["config_id"]
+    noted = {key: result["settings"].pop(key) for key in ("branch.task", "branch.run_id")}
+    assert noted == {"branch.task": task, "branch.run_id": whole["config_id"]}
+    whole["settings"] = {key: value for key, value in whole["settings"].items() if key not in noted}
     assert result == {key: value for key, value in whole.items() if key != "config_id"}
     assert (told["run_id"], told["task"], told["run"]) == (whole["config_id"], task, str(ancestor))
     assert [share["tasks"] for share in told["inherited"]] == [list(range(1, task + 1))]

@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 
+from cil.records.checkpoint import read_checkpoint, write_checkpoint
 from cil.run.process import keep_freed_memory, other_threads, other_versions, thread_counts, torch_versions
 from tests.commands import PROJECT, changed, run, train
 from tests.sweep.sweeps import TINY
@@ -63,17 +64,23 @@ def test_other_threads_are_told_where_they_are_known():
     assert thread_counts(before, CPU) == before, "a third part does not hide that the first had another number"
 
 
-def test_a_run_notes_its_threads_and_a_resume_with_others_says_so(tmp_path):
+def test_a_run_notes_threads_and_pytorch_and_a_resume_with_others_says_so(tmp_path):
     stop = ["trainer.max_tasks=1", "checkpoint.keep_all=true", "hydra.run.dir=run"]
     assert train(*changed(TINY, *stop), cwd=tmp_path).returncode == 0
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert result["device"]["thread_counts"] == [1]
     status = json.loads((tmp_path / "run/status.json").read_text())
     (tmp_path / "run/status.json").write_text(json.dumps(status | {"state": "running"}))
+    for path in (tmp_path / "run/checkpoints").glob("t0*.pt"):
+        state = read_checkpoint(path)
+        path.unlink()
+        write_checkpoint(path.parent, path.stem.rpartition("-")[0], state | {"torch_versions": ["2.9.0"]})
     again = run("cil.train", "resume=run", cwd=tmp_path, env={"OMP_NUM_THREADS": "2"})
     assert again.returncode == 0, again.stderr
     assert "is computed with several numbers of CPU threads (1, 2)" in again.stdout
-    assert json.loads((tmp_path / "run/result.json").read_text())["device"]["thread_counts"] == [1, 2]
+    assert "is computed with several versions of PyTorch (2.9.0, " in again.stdout
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert (result["device"]["thread_counts"], result["torch_versions"]) == ([1, 2], ["2.9.0", *torch_versions(None)])
 
 
 def test_versions_of_pytorch_are_noted_and_told():
