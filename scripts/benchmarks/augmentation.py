@@ -25,6 +25,7 @@ from cil.config.schema import AugmentConfig, AutoAugmentOps, AutoAugmentPolicy
 from cil.data.augment import Augmenter
 from cil.data.autoaugment import SIGNED, Step, policy_steps
 from cil.data.pillow_ops import magnitudes
+from cil.run.process import keep_freed_memory
 from cil.seeding import generator
 
 SIZE = 32
@@ -106,6 +107,7 @@ def main() -> None:
     parser.add_argument("--ops", choices=[ops.name for ops in AutoAugmentOps], default="published")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    keep_freed_memory()  # as every training process does
 
     # Smooth random images: noise would make the histogram operations untypical.
     coarse = torch.rand((args.rows, 3, 8, 8), generator=generator(0, "images"))
