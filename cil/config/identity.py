@@ -60,7 +60,8 @@ def settings_of_result(effective: Mapping[str, Any]) -> dict[str, Any]:
 def contradiction(result: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
     """In what a config.yaml is not that of the result.json beside it: somebody edited or exchanged one of them.
 
-    Value against value, for the keys that the result notes, so that no rule of a later version plays a part.
+    config: nested, or by dotted keys. Value against value, for the keys that the result notes, so that no rule of a
+    later version plays a part.
     None: it is that one, or the result is of a version that noted no settings.
     """
     noted, there = result.get("settings"), flat(config)

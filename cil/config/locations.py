@@ -1,4 +1,4 @@
-"""Where conf/ lies, and whether a run's folder can be made."""
+"""Where conf/ lies, whether a run's folder can be made, and which runs lie below another one."""
 
 import os
 from pathlib import Path
@@ -24,3 +24,9 @@ def check_can_be_made(folder: Path, advice: str) -> None:
         raise ConfigError(f"{folder}: cannot be made, {there} is no folder; {advice}")
     if there != place and not os.access(there, os.W_OK | os.X_OK):
         raise ConfigError(f"{folder}: cannot be made, {there} cannot be written to; {advice}")
+
+
+def hint_of_runs(folder: Path) -> str:
+    """For the message that a folder holds no run: those right below it, if there are some."""
+    below = sorted(found.parent for found in folder.glob("*/config.yaml"))
+    return f"; runs below it: {below[0]} and {len(below) - 1} more" if below else ""

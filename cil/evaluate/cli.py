@@ -64,11 +64,14 @@ def evaluate_run(
     if not os.access(run.path, os.W_OK):  # before the work, not after it
         raise DataError(f"{run.path}: cannot be written to; evaluate a copy of the run")
     folder.mkdir(exist_ok=True)
-    _earlier(run, of_network(run, task), say)  # before the work: what is replaced can still be kept
+    wanted = of_network(run, task)
+    _, replaced = _earlier(run, wanted)
+    if replaced is not None:
+        say(f"{run.path / FILE}: {replaced}, and will be replaced")  # before the work: it can still be kept
     found = evaluate(run, config, Request(task, parts, own["embedding"], own["probe_images"]), say)
     record: dict[str, Any] = plain(found.record)
     arrays = found.arrays | {f"confusion_{head}": counts for head, counts in found.confusion.items()}
-    earlier = _earlier(run, of_network(run, task), lambda _: None)  # as it is now: another one may have ended meanwhile
+    earlier, _ = _earlier(run, wanted)  # as it is now: another one may have ended meanwhile
     if earlier is None:
         for path in [*folder.glob("*.svg"), *folder.glob("*.png"), folder / "arrays.npz"]:
             path.unlink(missing_ok=True)
@@ -81,25 +84,23 @@ def evaluate_run(
     return record
 
 
-def _earlier(run: StoredRun, wanted: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any] | None:
+def _earlier(run: StoredRun, wanted: dict[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
     """The evaluation that is there, where it is of the same network by the same code: its other parts stay.
 
-    Says of any other one that it will be replaced.
+    Otherwise None, and what the one that is there is of.
     """
     path = run.path / FILE
     if not path.is_file():
-        return None
+        return None, None
     try:
         earlier = json.loads(path.read_text(encoding="utf-8"))
         other = [key for key, value in wanted.items() if earlier[key] != value]
     except (OSError, ValueError, KeyError, TypeError):
-        say(f"{path}: is damaged, and will be replaced")
-        return None
+        return None, "is damaged"
     if not other:
-        return dict(earlier)
+        return earlier, None
     what = {"task": f"of the network after task {earlier['task']}", "config_id": "of another run"}
-    say(f"{path}: is {what.get(other[-1], 'by another version of the code')}, and will be replaced")
-    return None
+    return None, f"is {what.get(other[-1], 'by another version of the code')}"
 
 
 def _parts(chosen: Any) -> tuple[str, ...]:

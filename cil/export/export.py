@@ -24,6 +24,7 @@ from cil.trained.model import load_model
 FORMATS = {"safetensors": "model.safetensors", "program": "model.pt2", "onnx": "model.onnx"}
 _NEEDS = {"onnx": ("onnx", "onnxscript", "onnxruntime")}
 EXAMPLES = 4
+_CHECKING = ".checking."
 
 
 def export_run(
@@ -47,9 +48,6 @@ def export_run(
     model = load_model(run, task)
     number = run.check_task(task)
     folder.mkdir(parents=True, exist_ok=True)
-    classes = run.classes[: run.tasks[number - 1].known]
-    # First: by it a folder is known as an export's, when a command that failed is given again.
-    write_atomically(folder / "classes.json", json.dumps(facts(run, classes, model.judged_by), indent=1) + "\n")
     network = ExportedNetwork(model)
     size = run.config.dataset.image_size
     images = example_images(size, EXAMPLES)
@@ -61,6 +59,8 @@ def export_run(
         told = "" if difference is None else f" (loads without this project; logits differ by {difference:.1g} at most)"
         if say is not None:
             say(f"written: {path}{told}")
+    classes = run.classes[: run.tasks[number - 1].known]
+    write_atomically(folder / "classes.json", json.dumps(facts(run, classes, model.judged_by), indent=1) + "\n")
     parameters = sum(parameter.numel() for parameter in network.parameters())
     files = [FORMATS[kind] for kind in formats]
     write_atomically(folder / "README.md", card(run, number, files, parameters, model.judged_by))
@@ -71,8 +71,9 @@ def export_run(
 
 def _refuse_foreign(folder: Path) -> None:
     """Raises ConfigError where files lie that no export made: a README.md of one's own must not be overwritten."""
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return
+    there = {path.name.removeprefix(_CHECKING) for path in folder.iterdir()} if folder.is_dir() else set()
+    if there.issubset(FORMATS.values()):
+        return  # empty, or left by an export that failed
     try:
         made = {"classes", "judged_by"} <= json.loads((folder / "classes.json").read_text(encoding="utf-8")).keys()
     except (OSError, ValueError, AttributeError):
@@ -95,7 +96,7 @@ def _check_formats(formats: Sequence[str]) -> None:
 def _write(kind: str, path: Path, network: ExportedNetwork, images: torch.Tensor, logits: torch.Tensor) -> float | None:
     """Write one format; how far its logits are off, for those that can be run."""
     # Under another name until it is known to be right: a file that was there before stays.
-    written = path.with_name(f".checking.{path.name}")
+    written = path.with_name(f"{_CHECKING}{path.name}")
     try:
         difference = _write_and_check(kind, written, network, images, logits)
         os.replace(written, path)

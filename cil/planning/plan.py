@@ -143,15 +143,13 @@ def _stored_plan(
     path = Path(folder).expanduser()
     if arguments.show or (arguments.multirun and key == "resume"):
         raise ConfigError(f"{key}: continues or repeats one run; it cannot stand beside -m, --cfg and the like")
-    if not arguments.multirun:
-        _refuse_hydra(key, overrides)
+    place = None if arguments.multirun else _place_beside(key, overrides)
     if key == "resume":
         job = _resumed(loader, checker, overrides, folder, arguments)
         return Plan([job], warnings=job.warnings, resume=path, launch=launch)
     source, own = Rerun(path, launch.from_task), [o for o in overrides if not o.is_hydra_override()]
     if not arguments.multirun:
         job = single_rerun(source, own, checker)
-        place = next((Path(_written(o)) for o in overrides if o.is_hydra_override()), None)
         return Plan([job], warnings=job.warnings, rerun=path, launch=launch, place=place)
     hydra = [str(o.input_line) for o in overrides if o.is_hydra_override()]
     grid, master = swept_reruns(source, own, hydra, loader, checker)
@@ -171,24 +169,29 @@ def _stored_plan(
     )
 
 
-def _written(override: Override) -> str:
-    """The value as text, where it is one value and stands for itself; otherwise nothing."""
+def _place_beside(key: str, overrides: list[Override]) -> Path | None:
+    """The folder that hydra.run.dir names for the new run of rerun=RUN.
+
+    Raises ConfigError for any other setting of Hydra's beside resume or rerun, which start without it.
+    """
+    place = None
+    for override in overrides:
+        if not override.is_hydra_override():
+            continue
+        text = _as_text(override) if (key, override.key_or_group) == ("rerun", "hydra.run.dir") else ""
+        if not text or "$" in text:
+            valid = "hydra.run.dir=DIR, a plain path" if key == "rerun" else "leave it out, the run goes on where it is"
+            raise ConfigError(f"{override.key_or_group}: has no effect beside {key}; valid: {valid}")
+        place = Path(text)
+    return place
+
+
+def _as_text(override: Override) -> str:
+    """The value as it was written, where it is a single one; otherwise nothing."""
     value = override.value()
     if override.is_delete() or override.is_sweep_override() or value is None or isinstance(value, list | dict):
         return ""
     return value if isinstance(value, str) else str(override.input_line).partition("=")[2]
-
-
-def _refuse_hydra(key: str, overrides: list[Override]) -> None:
-    """Raises ConfigError for a setting of Hydra's beside resume=RUN or rerun=RUN, which start without Hydra."""
-    for override in overrides:
-        if not override.is_hydra_override():
-            continue
-        name = override.key_or_group
-        plain_path = name == "hydra.run.dir" and _written(override) and "$" not in _written(override)
-        if key == "resume" or not plain_path:
-            valid = "hydra.run.dir=DIR, a plain path" if key == "rerun" else "leave it out, the run goes on where it is"
-            raise ConfigError(f"{name}: has no effect beside {key}; valid: {valid}")
 
 
 def _resumed(

@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from cil.config.effective import effective
 from cil.config.identity import identity_part, run_id
+from cil.config.locations import hint_of_runs
 from cil.config.names import show
 from cil.config.packs import pack_head
 from cil.config.schema import RunConfig
@@ -23,9 +24,7 @@ def stored_config(key: str, folder: str) -> dict[str, Any]:
     if not path.is_dir():
         raise ConfigError(f"{key}: {folder} is not a folder; valid is a run's folder, e.g. outputs/NAME/TIME")
     if not (path / "config.yaml").is_file():
-        below = sorted(found.parent for found in path.glob("*/config.yaml"))
-        hint = f"; runs below it: {below[0]} and {len(below) - 1} more" if below else ""
-        raise ConfigError(f"{key}: {folder} holds no config.yaml, so it is not a run's folder{hint}")
+        raise ConfigError(f"{key}: {folder} holds no config.yaml, so it is not a run's folder{hint_of_runs(path)}")
     return canonical(load_effective(path / "config.yaml"))
 
 

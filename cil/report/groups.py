@@ -26,11 +26,12 @@ from cil.report.significance import Summary, summarise
 
 Unit = tuple[Any, str]
 HOLDOUT = "dataset.holdout_per_class"
-_COPY = "a copy of"
 PACK = "dataset.pack_side"
 _PROBLEM_KEYS = ("dataset.name", "dataset.source", "dataset.classes", HOLDOUT, PACK, "split")
 """Beside the number of tasks that were learned, whether trainer.max_tasks led to it or not. A holdout is one of them:
 runs with it train on fewer images and are ranked by other ones. So is a pack: its crops come from smaller images."""
+
+_COPY = "a copy of"
 
 
 @dataclass(eq=False)

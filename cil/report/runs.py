@@ -195,7 +195,7 @@ def read_run(folder: Path) -> Run | Excluded:
         result = _json(folder / "result.json")
         _check_result(result)
         settings = _config(folder / "config.yaml")
-        reason = contradiction(result, unflatten(settings))
+        reason = contradiction(result, settings)
         if reason is not None:
             raise ValueError(reason)
         metrics = folder / "metrics.jsonl"

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cil.config.locations import hint_of_runs
 from cil.config.schema import RunConfig
 from cil.config.typed import load_effective
 from cil.data.stream import Task
@@ -100,7 +101,5 @@ def open_run(path: str | Path) -> StoredRun:
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; valid is a run's folder, e.g. outputs/NAME/TIME")
     if not (folder / "config.yaml").is_file():
-        below = sorted(found.parent for found in folder.glob("*/config.yaml"))
-        hint = f"; runs below it: {below[0]} and {len(below) - 1} more" if below else ""
-        raise ConfigError(f"{folder}: holds no config.yaml, so it is not a run's folder{hint}")
+        raise ConfigError(f"{folder}: holds no config.yaml, so it is not a run's folder{hint_of_runs(folder)}")
     return StoredRun(folder)

@@ -189,4 +189,5 @@ def test_a_disk_that_is_full_is_one_line(finished: Finished, tmp_path, monkeypat
         f"data error: {tmp_path / 'new'}: cannot be written: I/O error: No space left on device\n"
     )
     monkeypatch.undo()
+    (tmp_path / "new" / "model.pt2").touch()  # one that was written before another one failed
     assert main([str(finished.path), f"folder={tmp_path / 'new'}", "formats=safetensors"]) == 0
