@@ -1,4 +1,4 @@
-"""Settings in epochs or tasks that lie beyond the end of training: allowed, but worth a word."""
+"""Settings that are allowed but never act: beyond the end of training, or data that nothing is read from."""
 
 from collections.abc import Sequence
 
